@@ -1,0 +1,255 @@
+"""Every setting, with unit, range and default.
+
+Read from, in falling priority: environment variables (`STREAM_APP_KAFKA__BOOTSTRAP_SERVERS=…`), a
+TOML file (`stream-app.toml`, or the one that `STREAM_APP_CONFIG` names), the defaults below. A
+name that does not exist here is an error, so that a typing mistake does not pass as a default.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from stream_app.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
+Score = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class KafkaSettings(_Section):
+    """How to reach Kafka."""
+
+    bootstrap_servers: str = "localhost:9092"
+    """host:port, several separated by commas."""
+    group: str = "stream-app"
+    """Consumer group of the workers. Two groups must not share one Redis prefix."""
+    topic_prefix: str = ""
+    """Put before every topic name, e.g. `staging.`."""
+    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 10_000
+    """A worker that is silent for so long loses its partitions."""
+    max_poll_interval_ms: Annotated[int, Field(ge=1_000)] = 300_000
+    """A worker that does not ask for records for so long leaves the group."""
+    request_timeout_ms: Annotated[int, Field(ge=1_000)] = 20_000
+    """How long to wait for an answer of the broker."""
+    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """How long the producer waits to fill a batch. 0: it sends at once."""
+
+
+class RedisSettings(_Section):
+    """How to reach Redis."""
+
+    url: SecretStr = SecretStr("redis://localhost:6379/0")
+    """redis:// or rediss:// URL, with user and password where needed. Never shown."""
+    prefix: str = "sa"
+    """First part of every key."""
+    timeout_seconds: Positive = 5.0
+    """How long to wait for an answer before the connection is discarded."""
+    load_chunk: Annotated[int, Field(ge=1, le=8_000)] = 1_000
+    """Accounts per call when a partition's state is loaded."""
+
+
+class InputSettings(_Section):
+    """What is accepted."""
+
+    max_record_bytes: Annotated[int, Field(ge=256, le=8_388_608)] = 262_144
+    """A larger record becomes a dead letter."""
+    future_tolerance_seconds: Annotated[float, Field(ge=0)] = 600.0
+    """An event that lies further ahead of the clock becomes a dead letter."""
+    contact_hash_key: SecretStr = SecretStr("")
+    """Key of the HMAC that replaces e-mail addresses given as contact ids. Empty: a fixed,
+    public key is used, which hides addresses from sight but not from a determined guesser."""
+
+
+class ScoreSettings(_Section):
+    """Scores run from 0 to 100 as 100 * (1 - exp(-weighted sum / scale))."""
+
+    engagement_scale: Positive = 12.0
+    """Engagement points (28-day half-life) at which the engagement score reaches 63."""
+    intent_scale: Positive = 12.0
+    """Intent points (7-day half-life) at which the intent score reaches 63."""
+    enter: tuple[Score, Score, Score] = (20.0, 45.0, 70.0)
+    """Score from which an account enters the bands warm, engaged, hot."""
+    leave: tuple[Score, Score, Score] = (15.0, 38.0, 62.0)
+    """Score below which it leaves them again; lower than `enter`, so that bands do not flap."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ScoreSettings:
+        if list(self.enter) != sorted(self.enter) or list(self.leave) != sorted(self.leave):
+            raise ValueError("enter and leave must each rise from warm to hot")
+        if any(leave > enter for enter, leave in zip(self.enter, self.leave, strict=True)):
+            raise ValueError("leave must not be above enter")
+        return self
+
+
+class SpikeSettings(_Section):
+    """When unusual interest in a topic is reported."""
+
+    min_surprise: Positive = 5.0
+    """Evidence against the account's own baseline, in nats of the Poisson deviance."""
+    min_events: Positive = 5.0
+    """Fast interest (1-day half-life, in events) below which nothing is reported."""
+    min_contacts: Annotated[int, Field(ge=1, le=32)] = 2
+    """Distinct people on the topic, today or yesterday (UTC days)."""
+    min_history_days: Annotated[float, Field(ge=0)] = 7.0
+    """An account must be known for so long: without a baseline nothing is unusual."""
+    cooldown_hours: Annotated[float, Field(ge=0)] = 72.0
+    """At least so long between two spikes of one account on one topic."""
+    baseline_floor: Positive = 0.25
+    """Events a day that are taken as baseline even when the account has shown none."""
+
+
+class SegmentSettings(_Section):
+    """How accounts are assigned and how the model is trained."""
+
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """An account leaves its segment only for a centre that is nearer by this share of the
+    distance to its own."""
+    min_segments: Annotated[int, Field(ge=2, le=50)] = 3
+    max_segments: Annotated[int, Field(ge=2, le=50)] = 8
+    """Limits for the number of segments, chosen at the warm start by silhouette."""
+    warm_start_vectors: Annotated[int, Field(ge=50, le=100_000)] = 500
+    """Vectors to collect before the first model."""
+    halflife: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """River's KMeans: share of the way that a centre moves toward each vector."""
+    sample_hours: Positive = 24.0
+    """At most one training vector per account and so many hours of event time."""
+    snapshot_vectors: Annotated[int, Field(ge=1)] = 500
+    """Vectors learnt between two snapshots, at least."""
+    snapshot_shift: Annotated[float, Field(ge=0)] = 0.05
+    """A new snapshot is published only when a centre has moved by this share of the smallest
+    distance between centres."""
+    seed: int = 7
+    """Seed of the warm start."""
+
+    @model_validator(mode="after")
+    def _limits(self) -> SegmentSettings:
+        if self.min_segments > self.max_segments:
+            raise ValueError("min_segments must not be above max_segments")
+        return self
+
+
+class WorkerSettings(_Section):
+    """How the data plane runs."""
+
+    max_batch: Annotated[int, Field(ge=1, le=50_000)] = 4_000
+    """Records per step at most."""
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
+    """How long one poll waits for records."""
+    sweep_seconds: Annotated[float, Field(gt=0, le=3_600)] = 1.0
+    """Time between two looks for accounts that time alone may have moved."""
+    sweep_accounts: Annotated[int, Field(ge=1)] = 2_000
+    """Accounts looked at per partition and sweep at most, so that a wave is spread out."""
+    sweep_grace_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """The sweep stays so far behind the clock, for events that are still on their way."""
+    outbox_limit: Annotated[int, Field(ge=1)] = 20_000
+    """Unpublished entries of a partition at which its consumption waits."""
+    shutdown_seconds: Positive = 20.0
+    """Deadline for finishing what is in flight when partitions are lost or the worker stops."""
+    model_poll_seconds: Positive = 1.0
+    """How often a worker asks for a newer model."""
+    max_topics: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Distinct topic names a partition remembers; further ones count as one called `(other)`."""
+
+
+class WebSettings(_Section):
+    """The HTTP port with /metrics, /health/live and /health/ready."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8_080
+    """0: any free port."""
+
+
+class Settings(BaseSettings):
+    """All settings. Build with `load()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAM_APP_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    input: InputSettings = InputSettings()
+    scores: ScoreSettings = ScoreSettings()
+    spikes: SpikeSettings = SpikeSettings()
+    segments: SegmentSettings = SegmentSettings()
+    worker: WorkerSettings = WorkerSettings()
+    web: WebSettings = WebSettings()
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written to stderr."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        named = os.environ.get("STREAM_APP_CONFIG")
+        toml = TomlConfigSettingsSource(settings_cls, Path(named or "stream-app.toml"))
+        return init_settings, env_settings, toml
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` go before everything.
+
+    Raises
+    ------
+    ConfigError
+        A value is out of range, a name is unknown, or the named file is missing or not TOML. The
+        message names each setting, and never shows the value of a secret.
+    """
+    named = os.environ.get("STREAM_APP_CONFIG")
+    if named and not Path(named).is_file():
+        raise ConfigError(
+            f"STREAM_APP_CONFIG names {named}, which is not a file",
+            hint="correct the path or unset the variable",
+        )
+    _refuse_unknown_names()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigError(
+            "the settings do not fit: " + "; ".join(lines),
+            hint="see docs/settings.md for names, units and ranges",
+        ) from None
+    except ValueError as error:  # tomllib.TOMLDecodeError
+        raise ConfigError(f"the settings file is not valid TOML: {error}") from None
+
+
+def _refuse_unknown_names() -> None:
+    """pydantic-settings ignores unknown environment variables at the top level; we do not."""
+    known = {*Settings.model_fields, "config", "test"}
+    for name in os.environ:
+        if not name.startswith("STREAM_APP_"):
+            continue
+        rest = name.removeprefix("STREAM_APP_").lower()
+        if rest not in known and rest.split("__")[0] not in known and not rest.startswith("test_"):
+            raise ConfigError(
+                f"the environment variable {name} is not a setting of stream-app",
+                hint="nested settings take two underscores, e.g. STREAM_APP_KAFKA__GROUP",
+            )
