@@ -1,0 +1,1 @@
+"""Events: the input types, decoding and validation, and the CloudEvents envelope."""

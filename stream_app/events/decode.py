@@ -1,0 +1,268 @@
+"""Records to typed events, in batches. What cannot be read becomes a rejection with a reason.
+
+The fast path is one typed decode per record. Only a record that fails it is looked at closely:
+it may be a CloudEvent in structured or binary mode, or it is rejected with the exact reason.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Protocol
+
+import msgspec
+
+from stream_app.events import cloudevents
+from stream_app.events.instants import SECOND, from_datetime, parse, to_rfc3339
+from stream_app.events.types import EVENT_TYPES, Event
+
+EARLIEST_US = parse("2000-01-01T00:00:00Z")
+"""Events before this instant are rejected: they are unset clocks, not behaviour."""
+
+
+class Reason(StrEnum):
+    """Why a record was rejected. Stable codes, part of the contract of `dead-letters`."""
+
+    EMPTY = "empty"
+    """No value, or a tombstone: the input topics know no deletion."""
+    TOO_LARGE = "too_large"
+    INVALID_ENCODING = "invalid_encoding"
+    """Not UTF-8, or a lone surrogate."""
+    NOT_JSON = "not_json"
+    """Not JSON; NaN and Infinity are not JSON either."""
+    TOO_DEEP = "too_deep"
+    """Nested too deeply to be read."""
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_TYPE = "unknown_type"
+    """No event type, an unknown one, or one that does not belong on this topic."""
+    UNKNOWN_KIND = "unknown_kind"
+    """An e-mail event of a kind that we do not know."""
+    NO_ACCOUNT = "no_account"
+    """`account_id` is missing or empty."""
+    MISSING_FIELD = "missing_field"
+    INVALID_FIELD = "invalid_field"
+    IN_THE_FUTURE = "in_the_future"
+    """Further ahead of the clock than the tolerance."""
+    TOO_OLD = "too_old"
+    """Before the year 2000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A record that is not an event."""
+
+    index: int
+    """Position in the batch."""
+    reason: Reason
+    detail: str
+    """One sentence for a person. Never contains values of the record."""
+
+
+class Raw(Protocol):
+    """What the decoder needs of a record."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def headers(self) -> Any: ...
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Outcome of one batch: every record is in exactly one of the lists."""
+
+    events: list[Event] = field(default_factory=list)
+    times_us: list[int] = field(default_factory=list)
+    """`occurred_at` of each event."""
+    indices: list[int] = field(default_factory=list)
+    """Position in the batch of each event."""
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+class _Reject(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+
+
+class Decoder:
+    """Decodes batches of records.
+
+    Parameters
+    ----------
+    types
+        Event type that belongs on a topic. On a topic that is absent (`engagement`, a file for
+        replay) an event names its own type.
+    max_bytes
+        A larger value is rejected unread.
+    future_tolerance_seconds
+        How far an event may lie ahead of the clock.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, type[Event]],
+        *,
+        max_bytes: int = 262_144,
+        future_tolerance_seconds: float = 600.0,
+    ) -> None:
+        self._types = dict(types)
+        self._max_bytes = max_bytes
+        self._tolerance_us = round(future_tolerance_seconds * SECOND)
+        self._any = msgspec.json.Decoder(Event).decode
+        self._typed: dict[str, Callable[[bytes], Event]] = {
+            topic: msgspec.json.Decoder(type_).decode for topic, type_ in types.items()
+        }
+
+    def decode(self, records: Sequence[Raw], now_us: int) -> Decoded:
+        """Decode `records`; `now_us` bounds how late in time an event may lie."""
+        out = Decoded()
+        latest = now_us + self._tolerance_us
+        for index, record in enumerate(records):
+            value = record.value
+            try:
+                if not value or len(value) > self._max_bytes:
+                    raise _Reject(*self._size_problem(value))
+                try:
+                    event = self._typed.get(record.topic, self._any)(value)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    event = self._closely(record)
+                at_us = from_datetime(event.occurred_at)
+                if at_us > latest:
+                    ahead = (at_us - now_us) / SECOND
+                    raise _Reject(
+                        Reason.IN_THE_FUTURE, f"occurred_at lies {ahead:.0f} s ahead of the clock"
+                    )
+                if at_us < EARLIEST_US:
+                    raise _Reject(
+                        Reason.TOO_OLD, f"occurred_at lies before {to_rfc3339(EARLIEST_US)}"
+                    )
+            except _Reject as reject:
+                out.rejections.append(Rejection(index, reject.reason, reject.detail))
+                continue
+            out.events.append(event)
+            out.times_us.append(at_us)
+            out.indices.append(index)
+        return out
+
+    def _size_problem(self, value: bytes | None) -> tuple[Reason, str]:
+        if not value:
+            return Reason.EMPTY, "the record has no value"
+        return (
+            Reason.TOO_LARGE,
+            f"the value has {len(value)} bytes, the limit is {self._max_bytes}",
+        )
+
+    def _closely(self, record: Raw) -> Event:
+        """Read a record that is not a bare event, or find out what is wrong with it."""
+        body = _parse_object(record.value)
+        if cloudevents.is_structured(body):
+            attributes = {k: v for k, v in body.items() if k != "data"}
+            data = body["data"]
+            if not isinstance(data, dict):
+                raise _Reject(Reason.NOT_AN_OBJECT, "the CloudEvent's data is not an object")
+        else:
+            attributes = dict(cloudevents.attributes_of(record.headers or ()))
+            data = body
+        data = {**_defaults(attributes), **data}
+        type_ = self._type_of(record.topic, attributes.get("type") or data.get("type"))
+        data["type"] = type_.__struct_config__.tag
+        try:
+            return msgspec.convert(data, type_, strict=True)
+        except msgspec.ValidationError as error:
+            raise _Reject(*_explain(str(error))) from None
+
+    def _type_of(self, topic: str, name: object) -> type[Event]:
+        expected = self._types.get(topic)
+        if name is None:
+            if expected is None:
+                raise _Reject(
+                    Reason.UNKNOWN_TYPE,
+                    f"the event has no type; give one of {', '.join(EVENT_TYPES)}",
+                )
+            return expected
+        # A producer may put its reverse-DNS name before ours, as CloudEvents asks for.
+        found = next((t for n, t in EVENT_TYPES.items() if _names(str(name), n)), None)
+        if found is None:
+            raise _Reject(
+                Reason.UNKNOWN_TYPE, f"the event's type is none of {', '.join(EVENT_TYPES)}"
+            )
+        if expected is not None and found is not expected:
+            raise _Reject(
+                Reason.UNKNOWN_TYPE,
+                f"the event's type is not {expected.__struct_config__.tag}, "
+                "which is what this topic carries",
+            )
+        return found
+
+
+def _names(given: str, ours: str) -> bool:
+    return given == ours or given.endswith("." + ours)
+
+
+def _defaults(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that a CloudEvent's data may leave to the envelope."""
+    names = {"id": "id", "time": "occurred_at"}
+    return {ours: attributes[theirs] for theirs, ours in names.items() if theirs in attributes}
+
+
+def _parse_object(value: bytes) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(value)
+    except UnicodeDecodeError:
+        raise _Reject(Reason.INVALID_ENCODING, "the value is not UTF-8") from None
+    except RecursionError:
+        raise _Reject(Reason.TOO_DEEP, "the value is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        if "surrogate" in str(error):
+            raise _Reject(Reason.INVALID_ENCODING, str(error)) from None
+        raise _Reject(Reason.NOT_JSON, str(error)) from None
+    if not isinstance(body, dict):
+        raise _Reject(Reason.NOT_AN_OBJECT, "the value is JSON, but not an object")
+    return body
+
+
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_AT = re.compile(r" - at `\$\.(\w+)")
+
+
+def _explain(message: str) -> tuple[Reason, str]:
+    """Reason code for a msgspec validation message. The messages name types, never values,
+    except for an enumeration's invalid value, which is left out."""
+    message = re.sub(r"Invalid enum value '.*'", "Invalid value", message, flags=re.DOTALL)
+    if match := _MISSING.search(message):
+        name = match.group(1)
+        reason = Reason.NO_ACCOUNT if name == "account_id" else Reason.MISSING_FIELD
+        return reason, f"the field {name} is missing"
+    name = match.group(1) if (match := _AT.search(message)) else ""
+    if name == "account_id":
+        return Reason.NO_ACCOUNT, message
+    return (Reason.UNKNOWN_KIND if name == "kind" else Reason.INVALID_FIELD), message
+
+
+class Pseudonyms:
+    """Replaces e-mail addresses given as contact ids by a keyed hash (HMAC-SHA-256).
+
+    Ids that are not addresses are opaque already and stay as they are.
+    """
+
+    _PUBLIC_KEY = b"stream-app: not a secret"
+
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key or self._PUBLIC_KEY
+        self._hashed = lru_cache(maxsize=65_536)(self._hash)
+
+    def __call__(self, contact_id: str) -> str:
+        """The id to use in place of `contact_id`."""
+        return self._hashed(contact_id) if "@" in contact_id else contact_id
+
+    def _hash(self, address: str) -> str:
+        digest = hmac.new(self._key, address.strip().lower().encode(), sha256).hexdigest()
+        return f"hmac-{digest[:32]}"

@@ -1,0 +1,137 @@
+"""The accounts of one partition in memory: one fixed-size record each, in one numpy array.
+
+A record holds everything that is known of an account, so a step gathers the records it touches
+once, and storing an account is storing the record's bytes as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
+
+RING = 64
+"""Event ids remembered per account, for de-duplication."""
+CONTACT_BUCKETS = 64
+SESSIONS = 4
+"""Sessions remembered per account."""
+TOPIC_SLOTS = 6
+"""Topics followed per account; a seventh replaces the one with the least slow interest."""
+NEVER = np.iinfo(np.int64).max
+
+TOPIC_SLOT = np.dtype(
+    [
+        ("topic", "<u4"),  # CRC-32 of the name, 0: free
+        ("fast", "<f8"),  # decayed events, 1-day half-life
+        ("slow", "<f8"),  # decayed events, 28-day half-life
+        ("day", "<u2"),  # UTC day of `today`
+        ("today", "<u4"),  # one bit per contact seen on that day
+        ("yesterday", "<u4"),  # and on the day before
+        ("spiked_minute", "<u4"),  # when a spike was last reported, minutes since 1970
+    ]
+)
+
+ACCOUNT = np.dtype(
+    [
+        # Written by `features.update` and `intent.interest`, from events.
+        ("period", "<i4"),  # 28-day period that the decayed sums refer to
+        ("first_us", "<i8"),  # earliest event; 0: the record is new
+        ("latest_us", "<i8"),  # latest event
+        ("engaged_us", "<i8"),  # latest event that a person caused; 0: none
+        ("values", "<f8", (len(ROLLING),)),  # decayed sums, in catalogue order
+        ("ring", "<u4", (RING,)),  # hashes of the last event ids, 0: free
+        ("ring_next", "<u1"),  # where the next one goes
+        ("contacts", "<u2", (CONTACT_BUCKETS,)),  # UTC day when last seen, 0: never
+        ("sessions", "<u4", (SESSIONS,)),  # hashes of the last sessions, 0: free
+        ("session_next", "<u1"),
+        ("topics", TOPIC_SLOT, (TOPIC_SLOTS,)),
+        ("checks", "<u2"),  # silence checks done since the latest event
+        ("spikes", "<u4"),  # spikes reported so far
+        # Written by `segments.decide`, from the above.
+        ("sequence", "<u4"),  # changes published so far
+        ("segment", "<i4"),  # current segment, -1: none yet
+        ("since_us", "<i8"),  # when it was entered
+        ("model", "<u4"),  # version of the snapshot of the last decision
+        ("bands", "<u1", (2,)),  # engagement, intent
+        ("sampled_us", "<i8"),  # when last given to the trainer; 0: never
+        ("anchor", "<f4", (len(MODEL_VECTOR),)),  # model vector when the segment was entered
+    ]
+)
+
+LAYOUT = sha256(repr(ACCOUNT.descr).encode()).hexdigest()[:16]
+"""Fingerprint of the record. State of another layout is refused, never misread."""
+
+Rows = npt.NDArray[np.int64]
+
+
+class FeatureTable:
+    """Records by account id. Rows never move; they are the handle used everywhere."""
+
+    def __init__(self, capacity: int = 1_024) -> None:
+        self.data = np.zeros(capacity, ACCOUNT)
+        self.due_us = np.full(capacity, NEVER, np.int64)
+        """When each row is to be checked next for the effect of time alone. Derived."""
+        self.ids: list[str] = []
+        self.rows: dict[str, int] = {}
+        self.topic_names: dict[int, str] = {}
+        """Names of all topics seen in the partition, by hash."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def live(self) -> npt.NDArray[np.void]:
+        """The records in use, as a view."""
+        view: npt.NDArray[np.void] = self.data[: len(self.ids)]
+        return view
+
+    def rows_of(self, accounts: Sequence[str]) -> Rows:
+        """Rows of accounts, new ones for those not seen before."""
+        found = self.rows
+        try:
+            return np.array([found[account] for account in accounts], np.int64)
+        except KeyError:
+            return np.array([self._row(account) for account in accounts], np.int64)
+
+    def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> Rows:
+        """Insert or replace packed records.
+
+        Raises
+        ------
+        ValueError
+            A state has not the size of a record.
+        """
+        if any(len(state) != ACCOUNT.itemsize for state in states):
+            raise ValueError(f"a packed account must have {ACCOUNT.itemsize} bytes")
+        rows = self.rows_of(accounts)
+        self.data[rows] = np.frombuffer(b"".join(states), ACCOUNT)
+        return rows
+
+    def pack(self, rows: Rows) -> Iterator[tuple[str, bytes]]:
+        """(account id, packed record) of rows."""
+        size = ACCOUNT.itemsize
+        packed = self.data[rows].tobytes()
+        ids = self.ids
+        for i, row in enumerate(rows.tolist()):
+            yield ids[row], packed[i * size : (i + 1) * size]
+
+    def _row(self, account: str) -> int:
+        row = self.rows.get(account)
+        if row is None:
+            row = len(self.ids)
+            if row == len(self.data):
+                self._grow()
+            self.rows[account] = row
+            self.ids.append(account)
+            self.data[row]["segment"] = -1
+        return row
+
+    def _grow(self) -> None:
+        capacity = len(self.data) + max(1_024, len(self.data) // 2)
+        data, due_us = np.zeros(capacity, ACCOUNT), np.full(capacity, NEVER, np.int64)
+        data[: len(self.data)], due_us[: len(self.due_us)] = self.data, self.due_us
+        self.data, self.due_us = data, due_us

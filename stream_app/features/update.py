@@ -1,0 +1,108 @@
+"""Applying events to account records, for any number of different accounts at once.
+
+Every function takes a gathered copy of n records of n different accounts and changes it in place;
+the columns that belong to the events have n entries too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_app.events.batch import NO_CONTACT, EventBatch, Kind
+from stream_app.events.instants import DAY
+from stream_app.features import decay
+from stream_app.features.catalogue import HALF_LIVES_DAYS, ROLLING
+from stream_app.features.table import RING, SESSIONS
+from stream_app.settings import ScoreSettings
+
+Records = npt.NDArray[np.void]
+Bools = npt.NDArray[np.bool_]
+
+_HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
+_DWELL = [i for i, f in enumerate(ROLLING) if f.source == "dwell"]
+_SESSION = [i for i, f in enumerate(ROLLING) if f.source == "session"]
+
+
+class Weights:
+    """(kinds, features) amounts that one event of a kind adds to each rolling feature."""
+
+    def __init__(self, settings: ScoreSettings) -> None:
+        points = {"engagement": settings.engagement_points, "intent": settings.intent_points}
+        self.matrix = np.zeros((len(Kind), len(ROLLING)))
+        for j, feature in enumerate(ROLLING):
+            weights: Any = points.get(feature.source, feature.weights)
+            for kind in Kind:
+                self.matrix[kind, j] = weights.get(
+                    kind.name.lower() if feature.source in points else kind, 0.0
+                )
+
+
+def is_duplicate(records: Records, id_hash: npt.NDArray[np.uint32]) -> Bools:
+    """Which events are among the last 64 of their account."""
+    hit: Bools = (records["ring"] == id_hash[:, None]).any(axis=1)
+    return hit
+
+
+def advance(records: Records, at_us: decay.Times) -> None:
+    """Move each record's latest event time, and the reference of its decayed sums with it."""
+    new = records["first_us"] == 0
+    records["first_us"] = np.where(new, at_us, np.minimum(records["first_us"], at_us))
+    silent = at_us > records["latest_us"]
+    records["checks"][silent | new] = 0
+    latest = np.where(new, at_us, np.maximum(records["latest_us"], at_us))
+    records["latest_us"] = latest
+    period = decay.period_of(latest)
+    moved = ~new & (period > records["period"])
+    if moved.any():
+        exponents = -decay.halvings((period - records["period"])[moved])
+        records["values"][moved] = np.ldexp(
+            records["values"][moved], exponents[:, _HALF_LIFE_OF]
+        )
+        slots = records["topics"]
+        for name, column in (("fast", 0), ("slow", 2)):
+            slots[name][moved] = np.ldexp(slots[name][moved], exponents[:, column, None])
+    records["period"] = period
+
+
+def add(records: Records, batch: EventBatch, index: npt.NDArray[np.int64], weights: Weights) -> None:
+    """Apply events `index` of `batch` to their records: ids, sums, sessions and contacts.
+
+    `advance` must have been called for the same events.
+    """
+    n = np.arange(len(index))
+    at_us, kind = batch.at_us[index], batch.kind[index]
+    engaged = kind != Kind.PASSIVE
+
+    position = records["ring_next"]
+    records["ring"][n, position] = batch.id_hash[index]
+    records["ring_next"] = (position + 1) % RING
+
+    added = weights.matrix[kind]
+    added[:, _DWELL] = batch.dwell_minutes[index, None]
+    added[:, _SESSION] = _new_session(records, batch.session_hash[index])[:, None]
+    growth = decay.growth(at_us, records["period"])
+    records["values"] += added * growth[:, _HALF_LIFE_OF]
+
+    records["engaged_us"] = np.where(
+        engaged, np.maximum(records["engaged_us"], at_us), records["engaged_us"]
+    )
+    contact = batch.contact[index]
+    seen = np.flatnonzero(contact != NO_CONTACT)
+    if len(seen):
+        bucket = contact[seen]
+        day = (at_us[seen] // DAY).astype(np.uint16)
+        records["contacts"][seen, bucket] = np.maximum(records["contacts"][seen, bucket], day)
+
+
+def _new_session(records: Records, session: npt.NDArray[np.uint32]) -> Bools:
+    """Which events open a session that is not among the last four, and remember it."""
+    new: Bools = (session != 0) & ~(records["sessions"] == session[:, None]).any(axis=1)
+    opened = np.flatnonzero(new)
+    if len(opened):
+        position = records["session_next"][opened]
+        records["sessions"][opened, position] = session[opened]
+        records["session_next"][opened] = (position + 1) % SESSIONS
+    return new
