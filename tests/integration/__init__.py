@@ -1,0 +1,1 @@
+"""Tests that need a real Kafka and a real Redis."""

@@ -1,0 +1,68 @@
+"""Keeps a Kafka and a Redis running until Ctrl-C: `python -m tests.services`.
+
+Prints `export` lines on stdout and everything else on stderr.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from types import FrameType
+from typing import NoReturn
+
+from tests.services import Service, ServiceError, kafka, redis
+
+
+def main() -> int:
+    """Exit code: 0 after Ctrl-C, 1 if a server did not start or ended by itself."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        say("Starting Kafka and Redis ...")
+        with kafka() as broker, redis() as store:
+            say(f"Kafka comes from {broker.how}, Redis from {store.how}.")
+            print("\n".join(exports(broker, store)), flush=True)
+            say("Ctrl-C stops both and deletes their data.")
+            watch(broker, store)
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 0
+    except ServiceError as error:
+        say(str(error))
+        return 1
+
+
+def exports(broker: Service, store: Service) -> list[str]:
+    """What to set so that the app and the tests use these servers.
+
+    The tests empty their database, so they get another one than the app.
+    """
+    base = store.url.rpartition("/")[0]
+    return [
+        f"export STREAM_APP_KAFKA__BOOTSTRAP_SERVERS={broker.address}",
+        f"export STREAM_APP_REDIS__URL={base}/0",
+        f"export STREAM_APP_TEST_KAFKA={broker.address}",
+        f"export STREAM_APP_TEST_REDIS={base}/15",
+    ]
+
+
+def watch(*services: Service) -> NoReturn:
+    """Wait for ever. Raises ServiceError if a server that is ours ends."""
+    ours = [service for service in services if service.pid is not None]
+    while True:
+        time.sleep(1)
+        for service in ours:
+            if service.pid is None:
+                raise ServiceError(f"{service.name} ended by itself.")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

