@@ -23,6 +23,19 @@ from stream_app.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
 Score = Annotated[float, Field(ge=0, le=100)]
+EventKind = Literal[
+    "visit",
+    "visit_product",
+    "visit_pricing",
+    "download_awareness",
+    "download_consideration",
+    "download_decision",
+    "email_opened",
+    "email_clicked",
+    "email_replied",
+    "email_unsubscribed",
+]
+"""What an event counts as; see `stream_app.events.batch.Kind`."""
 
 
 class _Section(BaseModel):
@@ -76,9 +89,32 @@ class InputSettings(_Section):
 class ScoreSettings(_Section):
     """Scores run from 0 to 100 as 100 * (1 - exp(-weighted sum / scale))."""
 
-    engagement_scale: Positive = 12.0
+    engagement_points: dict[EventKind, float] = {
+        "visit": 1.0,
+        "visit_product": 1.5,
+        "visit_pricing": 3.0,
+        "download_awareness": 3.0,
+        "download_consideration": 5.0,
+        "download_decision": 8.0,
+        "email_opened": 0.5,
+        "email_clicked": 2.0,
+        "email_replied": 6.0,
+    }
+    """Points that an event adds to engagement. Sums already stored keep their old weights."""
+    intent_points: dict[EventKind, float] = {
+        "visit_product": 1.0,
+        "visit_pricing": 3.0,
+        "download_consideration": 3.0,
+        "download_decision": 6.0,
+        "email_clicked": 0.5,
+        "email_replied": 4.0,
+    }
+    """Points that an event adds to intent."""
+    contact_points: Annotated[float, Field(ge=0)] = 2.0
+    """Engagement points for each distinct person active within 28 days."""
+    engagement_scale: Positive = 60.0
     """Engagement points (28-day half-life) at which the engagement score reaches 63."""
-    intent_scale: Positive = 12.0
+    intent_scale: Positive = 20.0
     """Intent points (7-day half-life) at which the intent score reaches 63."""
     enter: tuple[Score, Score, Score] = (20.0, 45.0, 70.0)
     """Score from which an account enters the bands warm, engaged, hot."""

@@ -21,8 +21,8 @@ from stream_app.features.update import Records
 
 Floats = npt.NDArray[np.float64]
 
-MAX_SILENCE_DAYS = 3_650.0
-"""Silence of an account in which no person has ever done anything."""
+MAX_SILENCE_DAYS = 182.0
+"""Longer silences count as this one, and so does an account of which nobody ever did anything."""
 
 _HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
 _LINEAR_COUNT = np.array(

@@ -1,0 +1,1 @@
+"""Interest in topics, engagement and intent scores, and spikes."""

@@ -1,0 +1,37 @@
+"""Engagement and intent as scores from 0 to 100, and the bands they fall into."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_app.features.values import Floats, Values
+from stream_app.settings import ScoreSettings
+
+BANDS = ("cold", "warm", "engaged", "hot")
+
+
+def scores_of(values: Values, settings: ScoreSettings) -> Floats:
+    """(n, 2) engagement and intent: 100 * (1 - exp(-points / scale))."""
+    contacts = values.derived[:, 1]  # contacts_28d
+    engagement = values.column("engagement_points_28d") + settings.contact_points * contacts
+    intent = values.column("intent_points_7d")
+    points = np.column_stack(
+        [engagement / settings.engagement_scale, intent / settings.intent_scale]
+    )
+    scores: Floats = -100.0 * np.expm1(-points)
+    return scores
+
+
+def bands_of(
+    scores: Floats, before: npt.NDArray[np.uint8], settings: ScoreSettings
+) -> npt.NDArray[np.uint8]:
+    """Bands after `scores`, entered at one threshold and left at a lower one.
+
+    >>> s = ScoreSettings(enter=(20, 45, 70), leave=(15, 38, 62))
+    >>> bands_of(np.array([46.0, 40.0, 37.0]), np.array([0, 2, 2], np.uint8), s).tolist()
+    [2, 2, 1]
+    """
+    entered = np.searchsorted(settings.enter, scores, side="right")
+    kept = np.searchsorted(settings.leave, scores, side="right")
+    return np.maximum(entered, np.minimum(before, kept)).astype(np.uint8)

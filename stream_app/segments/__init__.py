@@ -1,0 +1,1 @@
+"""Segments: the model, its snapshots, and who belongs where."""
