@@ -1,0 +1,1 @@
+"""The ports to the world (event log, state store, clock) and their adapters."""

@@ -1,0 +1,141 @@
+"""The state store in plain dictionaries: for the demo, replay, tests and the simulation.
+
+No call waits for anything, so each is atomic under asyncio. Workers of one process share one
+object; `stop` forgets nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from stream_app.errors import Fenced, Incompatible, Moved
+from stream_app.streams.ports import Claim, Commit, Position
+
+_LOAD_CHUNK = 1_000
+_SNAPSHOTS_KEPT = 50
+
+
+@dataclass(slots=True)
+class _Partition:
+    position: Position = field(default_factory=lambda: Position(epoch=0))
+    states: dict[str, bytes] = field(default_factory=dict)
+    profiles: dict[str, bytes] = field(default_factory=dict)
+    outbox: list[bytes] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    summary: bytes = b""
+
+    def check_epoch(self, epoch: int) -> None:
+        if epoch != self.position.epoch or epoch == 0:
+            raise Fenced(f"the partition has epoch {self.position.epoch}, mine is {epoch}")
+
+    def entries_before(self, outbox_first: int) -> int:
+        """How many entries go when the outbox shall begin at `outbox_first`."""
+        count = max(0, outbox_first - self.position.outbox_first)
+        if count > len(self.outbox):
+            raise Moved(f"the outbox ends before {outbox_first}")
+        return count
+
+
+class MemoryStore:
+    """`StateStore` in memory."""
+
+    def __init__(self) -> None:
+        self._partitions: defaultdict[int, _Partition] = defaultdict(_Partition)
+        self._deployment: tuple[int, str] | None = None
+        self._snapshots: dict[int, bytes] = {}
+        self._trainer: bytes | None = None
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def register(self, partitions: int, layout: str) -> None:
+        self._deployment = self._deployment or (partitions, layout)
+        if self._deployment != (partitions, layout):
+            raise Incompatible(
+                f"the state was made for {self._deployment[0]} partitions and layout "
+                f"{self._deployment[1]}, not for {partitions} and {layout}"
+            )
+
+    async def deployment(self) -> tuple[int, str] | None:
+        return self._deployment
+
+    async def claim(self, partition: int, owner: str) -> Claim:  # noqa: ARG002
+        stored = self._partitions[partition]
+        stored.position = replace(stored.position, epoch=stored.position.epoch + 1)
+        return Claim(stored.position, tuple(stored.outbox), dict(stored.names))
+
+    async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+        items = list(self._partitions[partition].states.items())
+        for start in range(0, len(items), _LOAD_CHUNK):
+            yield items[start : start + _LOAD_CHUNK]
+
+    async def position(self, partition: int) -> Position:
+        return self._partitions[partition].position
+
+    async def commit(self, partition: int, commit: Commit) -> Position:
+        stored, expected = self._partitions[partition], commit.expected
+        stored.check_epoch(expected.epoch)
+        at = stored.position
+        if expected.revision != at.revision or dict(expected.offsets) != dict(at.offsets):
+            raise Moved(f"the partition is at {at}, not at {expected}")
+        gone = stored.entries_before(commit.outbox_first)
+
+        for account in commit.removed:
+            stored.states.pop(account, None)
+            stored.profiles.pop(account, None)
+        stored.states.update(commit.states)
+        stored.profiles.update(commit.profiles)
+        stored.names.update(commit.names)
+        stored.outbox = [*stored.outbox[gone:], *commit.outbox]
+        stored.summary = commit.summary or stored.summary
+        stored.position = Position(
+            epoch=at.epoch,
+            revision=at.revision + 1,
+            offsets=dict(commit.offsets),
+            model_version=commit.model_version,
+            outbox_first=at.outbox_first + gone,
+        )
+        return stored.position
+
+    async def trim(self, partition: int, epoch: int, outbox_first: int) -> None:
+        stored = self._partitions[partition]
+        stored.check_epoch(epoch)
+        gone = stored.entries_before(outbox_first)
+        del stored.outbox[:gone]
+        first = stored.position.outbox_first + gone
+        stored.position = replace(stored.position, outbox_first=first)
+
+    async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
+        stored = self._partitions[partition]
+        return stored.states.get(account_id), stored.profiles.get(account_id)
+
+    async def summaries(self, partitions: int) -> list[bytes]:
+        return [self._partitions[partition].summary for partition in range(partitions)]
+
+    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
+        if version != await self.current_version() + 1:
+            return False
+        self._snapshots[version] = snapshot
+        self._snapshots.pop(version - _SNAPSHOTS_KEPT, None)
+        self._trainer = trainer
+        return True
+
+    async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
+        if version is None:
+            version = await self.current_version()
+        stored = self._snapshots.get(version)
+        return None if stored is None else (version, stored)
+
+    async def current_version(self) -> int:
+        return max(self._snapshots, default=0)
+
+    async def trainer_checkpoint(self) -> bytes | None:
+        return self._trainer
+
+    async def save_trainer_checkpoint(self, trainer: bytes) -> None:
+        self._trainer = trainer

@@ -1,0 +1,237 @@
+"""The state store in Redis 6.2 or newer, one server or a Redis Cluster.
+
+Keys of partition 3 with the prefix `sa`; the braces make a cluster keep them together:
+
+    sa:{3}:meta      hash: epoch, owner, revision, offsets (JSON), model, outbox_first, summary
+    sa:{3}:state     hash: account id -> packed state
+    sa:{3}:profile   hash: account id -> JSON
+    sa:{3}:outbox    list: entries; the first has the index outbox_first
+    sa:{3}:names     hash: topic hash -> topic name
+    sa:deployment    string: JSON with partitions and layout
+    sa:{model}:meta, sa:{model}:snapshots    hashes: version and checkpoint; version -> snapshot
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import chain
+from struct import Struct
+from typing import NoReturn
+
+import msgspec
+
+from stream_app.errors import Fenced, Incompatible, Moved, Unavailable
+from stream_app.settings import RedisSettings
+from stream_app.streams.ports import Claim, Commit, Position
+from stream_app.streams.redis_calls import RedisCalls, Script
+
+_COMMIT = Script.read("commit.lua")
+_CLAIM = Script.read("claim.lua")
+_TRIM = Script.read("trim.lua")
+_SAVE_SNAPSHOT = Script.read("save_snapshot.lua")
+_CHECK = Script.read("check.lua")
+_ACCOUNT = Script(
+    "return {redis.call('HGET', KEYS[1], ARGV[1]), redis.call('HGET', KEYS[2], ARGV[1])}"
+)
+
+_RAW_32 = Struct(">BI")  # msgpack: type, length; 0xDB a raw string, 0xDD an array
+_OUTBOX_CHUNK = 250  # entries per call; an entry may be a dead letter of some 100 KB
+_SNAPSHOTS_KEPT = 50
+
+
+class _Deployment(msgspec.Struct):
+    partitions: int
+    layout: str
+
+
+class RedisStore:
+    """`StateStore` in Redis. Several stores, in one process or in many, share one prefix."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._calls = RedisCalls(settings)
+        self._prefix = settings.prefix
+        self._load_chunk = settings.load_chunk
+
+    async def start(self) -> None:
+        """Connect and look whether this Redis will do. Besides what the port names, raises
+        `ConfigError` when Redis refuses the user, or one of the commands that are needed."""
+        await self._calls.call(self._prefix, "PING")
+        info = _info(await self._calls.call(self._prefix, "INFO", "memory"))
+        policy = info.get("maxmemory_policy", "noeviction")
+        if info.get("maxmemory", "0") != "0" and policy != "noeviction":
+            raise Incompatible(
+                f"Redis has a memory limit and the policy {policy}, so it may drop state",
+                hint="set maxmemory-policy to noeviction",
+            )
+        keys = [f"{self._prefix}:{{check}}:hash", f"{self._prefix}:{{check}}:list"]
+        await self._calls.script(_CHECK, keys, _array(["ok"]))
+
+    async def stop(self) -> None:
+        await self._calls.stop()
+
+    async def register(self, partitions: int, layout: str) -> None:
+        key = f"{self._prefix}:deployment"
+        new = msgspec.json.encode(_Deployment(partitions, layout))
+        await self._calls.call(key, "SET", key, new, "NX", write=True)
+        stored = await self.deployment()
+        if stored is None:
+            raise Unavailable(f"{key} was deleted by somebody just now")
+        if stored != (partitions, layout):
+            raise Incompatible(
+                f"the state was made for {stored[0]} partitions and layout {stored[1]}, "
+                f"not for {partitions} and {layout}",
+                hint="bring the topics back to that count, or start under a new prefix and group",
+            )
+
+    async def deployment(self) -> tuple[int, str] | None:
+        key = f"{self._prefix}:deployment"
+        stored = await self._calls.call(key, "GET", key)
+        if stored is None:
+            return None
+        deployment = msgspec.json.decode(stored, type=_Deployment)
+        return deployment.partitions, deployment.layout
+
+    async def claim(self, partition: int, owner: str) -> Claim:
+        keys = self._keys(partition, "meta", "names")
+        meta, names = await self._calls.script(_CLAIM, keys, owner)
+        position = _position(meta)
+        outbox: list[bytes] = []
+        (key,) = self._keys(partition, "outbox")
+        while True:
+            last = len(outbox) + _OUTBOX_CHUNK - 1
+            chunk = await self._calls.call(key, "LRANGE", key, len(outbox), last)
+            outbox += chunk
+            if len(chunk) < _OUTBOX_CHUNK:
+                break
+        if outbox and await self.position(partition) != position:
+            raise Fenced(f"partition {partition} was claimed again while it was being claimed")
+        pairs = zip(names[::2], names[1::2], strict=True)
+        return Claim(position, tuple(outbox), {int(code): name.decode() for code, name in pairs})
+
+    async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+        (key,) = self._keys(partition, "state")
+        cursor = b"0"
+        while True:
+            cursor, flat = await self._calls.call(
+                key, "HSCAN", key, cursor, "COUNT", self._load_chunk
+            )
+            if flat:
+                pairs = zip(flat[::2], flat[1::2], strict=True)
+                yield [(account.decode(), state) for account, state in pairs]
+            if cursor == b"0":
+                return
+
+    async def position(self, partition: int) -> Position:
+        (key,) = self._keys(partition, "meta")
+        fields = ("epoch", "revision", "offsets", "model", "outbox_first")
+        return _position(await self._calls.call(key, "HMGET", key, *fields))
+
+    async def commit(self, partition: int, commit: Commit) -> Position:
+        expected = commit.expected
+        revision = expected.revision + 1
+        code, detail = await self._calls.script(
+            _COMMIT,
+            self._keys(partition, "meta", "state", "profile", "outbox", "names"),
+            *(expected.epoch, expected.revision, _offsets(expected.offsets)),
+            *(revision, _offsets(commit.offsets), commit.model_version, commit.outbox_first),
+            commit.summary,
+            _array(chain.from_iterable(commit.states)),
+            _array(chain.from_iterable(commit.profiles)),
+            _array(commit.removed),
+            _array(commit.outbox),
+            _array(chain.from_iterable((str(code), name) for code, name in commit.names)),
+        )
+        if code != b"OK":
+            _refused(partition, expected.epoch, code, detail)
+        return Position(
+            epoch=expected.epoch,
+            revision=revision,
+            offsets=dict(commit.offsets),
+            model_version=commit.model_version,
+            outbox_first=int(detail),
+        )
+
+    async def trim(self, partition: int, epoch: int, outbox_first: int) -> None:
+        keys = self._keys(partition, "meta", "outbox")
+        code, detail = await self._calls.script(_TRIM, keys, epoch, outbox_first)
+        if code != b"OK":
+            _refused(partition, epoch, code, detail)
+
+    async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
+        keys = self._keys(partition, "state", "profile")
+        state, profile = await self._calls.script(_ACCOUNT, keys, account_id, write=False)
+        return state, profile
+
+    async def summaries(self, partitions: int) -> list[bytes]:
+        keys = [self._keys(partition, "meta")[0] for partition in range(partitions)]
+        return [await self._calls.call(key, "HGET", key, "summary") or b"" for key in keys]
+
+    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
+        keys = self._keys("model", "meta", "snapshots")
+        args = (version, snapshot, trainer, _SNAPSHOTS_KEPT)
+        return bool(await self._calls.script(_SAVE_SNAPSHOT, keys, *args))
+
+    async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
+        if version is None:
+            version = await self.current_version()
+        (key,) = self._keys("model", "snapshots")
+        stored = await self._calls.call(key, "HGET", key, version)
+        return None if stored is None else (version, stored)
+
+    async def current_version(self) -> int:
+        (key,) = self._keys("model", "meta")
+        return int(await self._calls.call(key, "HGET", key, "version") or 0)
+
+    async def trainer_checkpoint(self) -> bytes | None:
+        (key,) = self._keys("model", "meta")
+        stored: bytes | None = await self._calls.call(key, "HGET", key, "trainer")
+        return stored
+
+    async def save_trainer_checkpoint(self, trainer: bytes) -> None:
+        (key,) = self._keys("model", "meta")
+        await self._calls.call(key, "HSET", key, "trainer", trainer, write=True)
+
+    def _keys(self, tag: int | str, *kinds: str) -> list[str]:
+        return [f"{self._prefix}:{{{tag}}}:{kind}" for kind in kinds]
+
+
+def _position(fields: Sequence[bytes | None]) -> Position:
+    epoch, revision, offsets, model, outbox_first = fields
+    return Position(
+        epoch=int(epoch or 0),
+        revision=int(revision or 0),
+        offsets=msgspec.json.decode(offsets or b"{}", type=dict[str, int]),
+        model_version=int(model or 0),
+        outbox_first=int(outbox_first or 0),
+    )
+
+
+def _offsets(offsets: Mapping[str, int]) -> bytes:
+    """The stored form. Sorted, because the script compares it byte by byte."""
+    return msgspec.json.encode(dict(offsets), order="deterministic")
+
+
+def _array(values: Iterable[str | bytes]) -> bytes:
+    """A msgpack array, or nothing at all when empty.
+
+    Bytes go as raw strings: the cmsgpack in Redis is older than msgpack's type for binary data,
+    which a msgpack library of today would use.
+    """
+    parts: list[bytes] = [b""]
+    for value in values:
+        raw = value.encode() if isinstance(value, str) else value
+        parts += (_RAW_32.pack(0xDB, len(raw)), raw)
+    count = len(parts) // 2
+    parts[0] = _RAW_32.pack(0xDD, count) if count else b""
+    return b"".join(parts)
+
+
+def _refused(partition: int, epoch: int, code: bytes, detail: bytes) -> NoReturn:
+    if code == b"FENCED":
+        raise Fenced(f"partition {partition} has epoch {int(detail)}, mine is {epoch}")
+    raise Moved(f"partition {partition} is not where this owner left it: it has {detail.decode()}")
+
+
+def _info(answer: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in answer.decode().splitlines())
+    return {name: value for name, separator, value in lines if separator}
