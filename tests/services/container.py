@@ -69,7 +69,7 @@ class Container(Service):
 
     def stop(self) -> None:
         if self.pid is not None:
-            docker("stop", f"--time={STOP_TIMEOUT_SECONDS:.0f}", self._container)
+            docker("stop", "-t", f"{STOP_TIMEOUT_SECONDS:.0f}", self._container)
 
     def kill(self) -> None:
         if self.pid is not None:
