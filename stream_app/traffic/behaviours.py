@@ -71,7 +71,7 @@ HABITS: dict[Behaviour, Habit] = {
     ),
     Behaviour.CONTENT_READER: Habit(
         sessions=1.4, pages=3.4, page_mix=(6, 7, 1, 14, 60, 9, 1, 2),
-        downloads=0.34, stage_mix=(58, 39, 3), focus=0.45, few=1.8, dwell=1.4,
+        downloads=0.34, stage_mix=(58, 39, 3), focus=0.45, few=2.2, dwell=1.4,
         subscribed=0.4, opens=0.38, clicks=0.2, replies=0.004, unsubscribes=0.003,
     ),
     Behaviour.NEWSLETTER_READER: Habit(
@@ -81,7 +81,7 @@ HABITS: dict[Behaviour, Habit] = {
     ),
     Behaviour.EXISTING_USER: Habit(
         sessions=2.5, pages=4.6, page_mix=(4, 12, 1, 76, 4, 1, 0, 2),
-        downloads=0.012, stage_mix=(30, 65, 5), focus=0.72, few=1.6, dwell=1.3,
+        downloads=0.012, stage_mix=(30, 65, 5), focus=0.72, few=3.0, dwell=1.3,
         subscribed=0.25, opens=0.22, clicks=0.1, replies=0.004, unsubscribes=0.004,
     ),
     Behaviour.CASUAL_VISITOR: Habit(
