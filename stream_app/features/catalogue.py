@@ -130,7 +130,9 @@ DERIVED = (
     Derived("contacts_28d", "people", "Distinct people active within 28 days (estimate)."),
     Derived("silence_days", "days", "Time since a person of the account last did something."),
     Derived(
-        "momentum", "ratio", "Activity rate of the last week over that of the last month; 1: steady."
+        "momentum",
+        "ratio",
+        "Activity rate of the last week over that of the last month; 1: steady.",
     ),
     Derived("email_share", "share", "Part of the month's activity that was e-mail."),
 )
@@ -178,8 +180,7 @@ MODEL_VECTOR = (
 
 def catalogue_hash() -> str:
     """Fingerprint of the model vector's meaning. A snapshot of another fingerprint is refused."""
-    parts = [
-        f"{d.name}={'+'.join(d.features)}"
-        for d in MODEL_VECTOR
-    ] + [f"{f.name}:{f.half_life_days}:{f.source}:{sorted(f.weights.items())}" for f in ROLLING]
+    parts = [f"{d.name}={'+'.join(d.features)}" for d in MODEL_VECTOR] + [
+        f"{f.name}:{f.half_life_days}:{f.source}:{sorted(f.weights.items())}" for f in ROLLING
+    ]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]

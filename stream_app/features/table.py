@@ -38,7 +38,7 @@ TOPIC_SLOT = np.dtype(
 ACCOUNT = np.dtype(
     [
         # Written by `features.update` and `intent.interest`, from events.
-        ("period", "<i4"),  # 28-day period that the decayed sums refer to
+        ("period", "<i8"),  # 28-day period that the decayed sums refer to
         ("first_us", "<i8"),  # earliest event; 0: the record is new
         ("latest_us", "<i8"),  # latest event
         ("engaged_us", "<i8"),  # latest event that a person caused; 0: none
@@ -79,6 +79,10 @@ class FeatureTable:
         self.rows: dict[str, int] = {}
         self.topic_names: dict[int, str] = {}
         """Names of all topics seen in the partition, by hash."""
+        self.model_version = 0
+        """Snapshot that the accounts are being checked under."""
+        self.unchecked_from = 0
+        """Rows from here on may not have been looked at under that snapshot."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,6 +100,20 @@ class FeatureTable:
             return np.array([found[account] for account in accounts], np.int64)
         except KeyError:
             return np.array([self._row(account) for account in accounts], np.int64)
+
+    def due_before(self, until_us: int, limit: int) -> Rows:
+        """Rows whose next silence check is due before an instant, longest due first."""
+        due_us = self.due_us[: len(self.ids)]
+        rows = np.flatnonzero(due_us < until_us)
+        if len(rows) > limit:
+            rows = rows[np.argpartition(due_us[rows], limit - 1)[:limit]]
+        return rows[np.argsort(due_us[rows], kind="stable")]
+
+    def take_unchecked(self, limit: int) -> Rows:
+        """The next rows to look at under a new snapshot."""
+        start = self.unchecked_from
+        self.unchecked_from = min(start + limit, len(self.ids))
+        return np.arange(start, self.unchecked_from)
 
     def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> Rows:
         """Insert or replace packed records.

@@ -58,16 +58,16 @@ def advance(records: Records, at_us: decay.Times) -> None:
     moved = ~new & (period > records["period"])
     if moved.any():
         exponents = -decay.halvings((period - records["period"])[moved])
-        records["values"][moved] = np.ldexp(
-            records["values"][moved], exponents[:, _HALF_LIFE_OF]
-        )
+        records["values"][moved] = np.ldexp(records["values"][moved], exponents[:, _HALF_LIFE_OF])
         slots = records["topics"]
         for name, column in (("fast", 0), ("slow", 2)):
             slots[name][moved] = np.ldexp(slots[name][moved], exponents[:, column, None])
     records["period"] = period
 
 
-def add(records: Records, batch: EventBatch, index: npt.NDArray[np.int64], weights: Weights) -> None:
+def add(
+    records: Records, batch: EventBatch, index: npt.NDArray[np.int64], weights: Weights
+) -> None:
     """Apply events `index` of `batch` to their records: ids, sums, sessions and contacts.
 
     `advance` must have been called for the same events.

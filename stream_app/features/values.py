@@ -75,7 +75,9 @@ _DERIVED_INDEX = {feature.name: i for i, feature in enumerate(DERIVED)}
 
 def _column(name: str, rolling: Floats, derived: Floats) -> Floats:
     column: Floats = (
-        rolling[:, ROLLING_INDEX[name]] if name in ROLLING_INDEX else derived[:, _DERIVED_INDEX[name]]
+        rolling[:, ROLLING_INDEX[name]]
+        if name in ROLLING_INDEX
+        else derived[:, _DERIVED_INDEX[name]]
     )
     return column
 
@@ -84,9 +86,7 @@ def _derived(records: Records, at_us: decay.Times, rolling: Floats) -> Floats:
     today = (at_us // DAY)[:, None]
     contacts = records["contacts"].astype(np.int64)
     engaged = records["engaged_us"]
-    silence = np.where(
-        engaged > 0, np.maximum(at_us - engaged, 0) / DAY, MAX_SILENCE_DAYS
-    )
+    silence = np.where(engaged > 0, np.maximum(at_us - engaged, 0) / DAY, MAX_SILENCE_DAYS)
     week, month = (rolling[:, ROLLING_INDEX[f"engagement_points_{d}d"]] for d in (7, 28))
     # A sum settles at rate * half-life / ln 2, so the ratio of rates is the ratio of sums times 4.
     momentum = np.where(month > 1e-9, 4.0 * week / np.maximum(month, 1e-9), 0.0)
@@ -108,9 +108,7 @@ def _derived(records: Records, at_us: decay.Times, rolling: Floats) -> Floats:
     return np.column_stack([columns[feature.name] for feature in DERIVED])
 
 
-def _distinct(
-    contacts: npt.NDArray[np.int64], today: npt.NDArray[np.int64], days: int
-) -> Floats:
+def _distinct(contacts: npt.NDArray[np.int64], today: npt.NDArray[np.int64], days: int) -> Floats:
     free = (contacts <= today - days).sum(axis=1)
     estimate: Floats = _LINEAR_COUNT[free]
     return estimate

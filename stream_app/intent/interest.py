@@ -76,7 +76,7 @@ def _slot_of(
         empty = np.zeros(len(fresh), TOPIC_SLOT)
         empty["topic"] = topic[fresh]
         records["topics"][chosen[fresh], slot[fresh]] = empty
-    return slot
+    return slot.astype(np.int64)
 
 
 def _count(

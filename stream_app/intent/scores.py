@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,3 +37,9 @@ def bands_of(
     entered = np.searchsorted(settings.enter, scores, side="right")
     kept = np.searchsorted(settings.leave, scores, side="right")
     return np.maximum(entered, np.minimum(before, kept)).astype(np.uint8)
+
+
+def band_of(score: float, before: int, settings: ScoreSettings) -> int:
+    """`bands_of` for a single score."""
+    entered = bisect_right(settings.enter, score)
+    return max(entered, min(before, bisect_right(settings.leave, score)))

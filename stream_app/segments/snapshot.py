@@ -79,7 +79,9 @@ def check_snapshot(snapshot: Snapshot) -> None:
     if any(len(row) != width for row in rows):
         raise SnapshotRefused(f"model version {snapshot.version} has not {width} dimensions")
     if not all(isfinite(x) for row in rows for x in row) or min(snapshot.scale) < 0:
-        raise SnapshotRefused(f"model version {snapshot.version} has coordinates that are no numbers")
+        raise SnapshotRefused(
+            f"model version {snapshot.version} has coordinates that are no numbers"
+        )
     if len({segment.id for segment in snapshot.segments}) != len(snapshot.segments):
         raise SnapshotRefused(f"model version {snapshot.version} uses a segment id twice")
 

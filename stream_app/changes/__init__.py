@@ -1,0 +1,1 @@
+"""Changes: the payloads we publish, and what moved an account."""

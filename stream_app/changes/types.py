@@ -1,0 +1,117 @@
+"""The payloads we publish. Writers are strict: these types are the schemas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Instant = Annotated[
+    str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})
+]
+ReasonCode = Literal["first_seen", "behaviour", "inactivity", "model", "definition", "erased"]
+Band = Literal["cold", "warm", "engaged", "hot"]
+Score = Annotated[float, Meta(ge=0, le=100)]
+
+
+class _Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class SegmentRef(_Payload, frozen=True, kw_only=True):
+    """A segment by id and name."""
+
+    id: Annotated[int, Meta(ge=0, description="Stable. 0: unsegmented, before there is a model.")]
+    name: str
+
+
+class Moved(_Payload, frozen=True, kw_only=True):
+    """One feature that moved the account."""
+
+    feature: str
+    label: Annotated[str, Meta(description="What it is, in plain words.")]
+    unit: str
+    before: Annotated[float, Meta(description="When the previous segment was entered.")]
+    now: float
+
+
+class Standing(_Payload, frozen=True, kw_only=True):
+    """Scores and bands."""
+
+    engagement: Score
+    engagement_band: Band
+    intent: Score
+    intent_band: Band
+
+
+class SegmentChange(_Payload, frozen=True, kw_only=True):
+    """An account moved from one segment to another."""
+
+    account_id: str
+    sequence: Annotated[int, Meta(ge=1, description="Per account, without gaps.")]
+    previous: Annotated[SegmentRef | None, Meta(description="null: the account is new.")]
+    current: Annotated[SegmentRef | None, Meta(description="null: the account was erased.")]
+    reason: ReasonCode
+    why: Annotated[list[Moved], Meta(description="The features that decided, strongest first.")]
+    margin: Annotated[
+        float | None,
+        Meta(description="0: on the border, 1: at the centre. null: there is no model yet."),
+    ]
+    scores: Standing
+    model_version: Annotated[int, Meta(ge=0, description="0: no model yet.")]
+    occurred_at: Annotated[
+        Instant, Meta(description="When what caused it happened: the event, or the silence.")
+    ]
+    decided_at: Instant
+    lag_ms: Annotated[float, Meta(ge=0, description="From `occurred_at` to `decided_at`.")]
+
+
+class Interest(_Payload, frozen=True, kw_only=True):
+    """Interest of an account in a topic."""
+
+    topic: str
+    recent: Annotated[float, Meta(description="Decayed events, 1-day half-life.")]
+    usual: Annotated[float, Meta(description="Decayed events, 28-day half-life.")]
+
+
+class IntentSpike(_Payload, frozen=True, kw_only=True):
+    """Unusual interest of an account in a topic. It does not say that the account will buy."""
+
+    account_id: str
+    number: Annotated[int, Meta(ge=1, description="Counts the account's spikes, without gaps.")]
+    topic: str
+    events: Annotated[float, Meta(description="Decayed events on the topic, 1-day half-life.")]
+    expected: Annotated[float, Meta(description="What the account's own baseline explains.")]
+    surprise: Annotated[float, Meta(description="Evidence, in nats of the Poisson deviance.")]
+    people: Annotated[int, Meta(ge=1, description="Distinct contacts, today and yesterday.")]
+    summary: Annotated[str, Meta(description="One sentence.")]
+    segment: SegmentRef
+    scores: Standing
+    occurred_at: Instant
+    decided_at: Instant
+    lag_ms: Annotated[float, Meta(ge=0)]
+
+
+class AccountSegment(_Payload, frozen=True, kw_only=True):
+    """Where an account stands: the newest per account, on a compacted topic.
+
+    Published when its segment or a band changes, and with each spike.
+    """
+
+    account_id: str
+    sequence: Annotated[int, Meta(ge=0, description="Of the account's latest change.")]
+    segment: SegmentRef
+    since: Instant
+    scores: Standing
+    interests: Annotated[list[Interest], Meta(description="Strongest first.")]
+    features: dict[str, float]
+    model_version: Annotated[int, Meta(ge=0)]
+    as_of: Annotated[Instant, Meta(description="Instant that scores and features refer to.")]
+
+
+class FeatureSample(_Payload, frozen=True, kw_only=True):
+    """Model vector of an account, for the trainer. May be lost."""
+
+    account_id: str
+    at: Instant
+    vector: Annotated[list[float], Meta(description="In the snapshot's `dimensions` order.")]
