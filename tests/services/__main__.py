@@ -16,7 +16,8 @@ from tests.services import Service, ServiceError, kafka, redis
 
 def main() -> int:
     """Exit code: 0 after Ctrl-C, 1 if a server did not start or ended by itself."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         say("Starting Kafka and Redis ...")
         with kafka() as broker, redis() as store:
