@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio.connection import BlockingConnectionPool, parse_url
@@ -169,12 +170,15 @@ class RedisCalls:
 
 def _connection_options(settings: RedisSettings) -> dict[str, Any]:
     url = settings.url.get_secret_value()
-    if "#" in url:
-        raise _bad_url("it contains a #")
     try:
         options: dict[str, Any] = dict(parse_url(url))
+        parts = urlsplit(url)
     except ValueError:
         raise _bad_url("it cannot be read") from None
+    # redis-py would silently take database 0, and these are signs of a password not encoded.
+    database = "" if parts.scheme == "unix" else parts.path.strip("/")
+    if parts.fragment or not (database or "0").isdecimal():
+        raise _bad_url("after host and port only the number of a database may follow")
     return {
         "max_connections": _MAX_CONNECTIONS,
         **options,

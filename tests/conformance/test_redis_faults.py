@@ -1,0 +1,245 @@
+"""What the Redis store promises when Redis, the network or the caller fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import hiredis
+import pytest
+from redis.asyncio import Redis
+from redis.crc import key_slot
+
+from stream_app.errors import OutcomeUnknown, Unavailable
+from stream_app.streams.ports import Commit, Position
+from stream_app.streams.redis_store import RedisStore
+from tests.conformance.redis_help import NOWHERE, Between, changed, store_at, tell
+from tests.services import redis
+
+P = 3
+
+
+def step(at: Position) -> Commit:
+    """A commit that can be told from the ones before and after it."""
+    number = b"%d" % (at.revision + 1)
+    return Commit(
+        expected=at,
+        offsets={"a": at.revision + 1},
+        model_version=0,
+        outbox_first=at.outbox_first,
+        states=[("acme", number)],
+        outbox=[number],
+    )
+
+
+async def begun(store: RedisStore) -> Position:
+    """Claim and commit once, so that Redis knows the script."""
+    return await store.commit(P, step((await store.claim(P, "owner")).position))
+
+
+async def answers_rightly(store: RedisStore) -> bool:
+    """Many different questions at once; a stale answer would reach one of them."""
+    at = (await store.claim(P, "owner")).position
+    at = await store.commit(P, step(at))
+    number = b"%d" % at.revision
+    for _ in range(3):
+        answers = await asyncio.gather(
+            *(store.account(P, "acme") for _ in range(10)),
+            *(store.position(P) for _ in range(10)),
+            *(store.deployment() for _ in range(10)),
+        )
+        expected = [(number, None)] * 10 + [at] * 10 + [None] * 10
+        if answers != expected:
+            return False
+    return True
+
+
+@pytest.fixture
+async def between(redis_url: str) -> AsyncIterator[Between]:
+    async with Between(redis_url).running() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def admin(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+# No answer, or an answer that comes late
+
+
+async def test_applied_but_not_answered_is_an_unknown_outcome(
+    between: Between, redis_url: str
+) -> None:
+    store, direct = store_at(between.url, timeout_seconds=0.3), store_at(redis_url)
+    at = await begun(store)
+    between.let_answers_through.clear()
+    with pytest.raises(OutcomeUnknown, match="no answer to EVALSHA"):
+        await store.commit(P, step(at))
+    await between.holds_an_answer.wait()
+    assert (await direct.position(P)).revision == at.revision + 1
+    between.let_answers_through.set()
+    assert await answers_rightly(store)
+    await store.stop()
+    await direct.stop()
+
+
+async def test_a_cut_before_redis_is_an_unknown_outcome_and_nothing_is_sent_again(
+    between: Between,
+) -> None:
+    store = store_at(between.url)
+    at = await begun(store)
+    between.cut_at_next_command = True
+    with pytest.raises(OutcomeUnknown):
+        await store.commit(P, step(at))
+    assert await store.position(P) == at
+    assert (await store.commit(P, step(at))).revision == 2
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+async def test_a_read_without_an_answer_is_unavailable(between: Between) -> None:
+    store = store_at(between.url, timeout_seconds=0.3)
+    await store.position(P)
+    between.let_answers_through.clear()
+    with pytest.raises(Unavailable) as caught:
+        await store.position(P)
+    assert not isinstance(caught.value, OutcomeUnknown)
+    between.let_answers_through.set()
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+@pytest.mark.parametrize("answered_later", [True, False])
+async def test_a_cancelled_commit_does_not_reach_the_next_call(
+    between: Between, redis_url: str, answered_later: bool
+) -> None:
+    store = store_at(between.url, timeout_seconds=20.0 if answered_later else 0.3)
+    direct = store_at(redis_url)
+    at = await begun(store)
+    between.let_answers_through.clear()
+    commit = asyncio.create_task(store.commit(P, step(at)))
+    await between.holds_an_answer.wait()
+    commit.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await commit
+    assert (await direct.position(P)).revision == at.revision + 1, "the commit itself went on"
+    if answered_later:
+        next_call = asyncio.create_task(store.deployment())
+        between.let_answers_through.set()
+        assert await next_call is None
+    else:
+        with pytest.raises(Unavailable):
+            await store.deployment()
+        between.let_answers_through.set()
+    assert await answers_rightly(store)
+    await store.stop()
+    await direct.stop()
+
+
+async def test_many_cancelled_calls_leave_the_store_usable(between: Between) -> None:
+    store = store_at(between.url)
+    await store.claim(P, "owner")
+    between.let_answers_through.clear()
+    calls = [asyncio.create_task(store.position(P)) for _ in range(100)]
+    await between.holds_an_answer.wait()
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    between.let_answers_through.set()
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+async def test_a_paused_redis_times_out_and_the_store_recovers(
+    redis_url: str, admin: Redis
+) -> None:
+    store = store_at(redis_url, timeout_seconds=0.3)
+    at = await begun(store)
+    await tell(admin, "CLIENT PAUSE 60000 WRITE")
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await store.commit(P, step(at))
+    finally:
+        await tell(admin, "CLIENT UNPAUSE")
+    assert (await store.position(P)).revision in {1, 2}
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+# Connections
+
+
+async def test_nobody_listening_is_unavailable() -> None:
+    store = store_at(NOWHERE)
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 cannot be reached") as caught:
+        await store.start()
+    assert caught.value.hint
+    with pytest.raises(Unavailable) as caught:
+        await store.commit(P, step(Position(epoch=1)))
+    assert not isinstance(caught.value, OutcomeUnknown), "nothing was sent"
+    await store.stop()
+
+
+async def test_a_connection_killed_while_idle_is_replaced(redis_url: str, admin: Redis) -> None:
+    store = store_at(redis_url)
+    at = await begun(store)
+    assert await tell(admin, "CLIENT KILL TYPE normal SKIPME yes") >= 1
+    assert (await store.commit(P, step(at))).revision == 2
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+async def test_a_stopped_store_can_be_used_again(redis_url: str) -> None:
+    store = store_at(redis_url)
+    await store.start()
+    await store.stop()
+    await store.start()
+    assert await answers_rightly(store)
+    await store.stop()
+
+
+async def test_forgotten_scripts_are_sent_again(redis_url: str, admin: Redis) -> None:
+    store = store_at(redis_url)
+    at = await begun(store)
+    await admin.script_flush()
+    assert (await store.commit(P, step(at))).revision == 2
+    await store.stop()
+
+
+@pytest.mark.integration
+async def test_a_restarted_redis_is_found_again() -> None:
+    with redis(own=True) as own:
+        store = store_at(own.url)
+        at = await begun(store)
+        await asyncio.to_thread(own.stop)
+        with pytest.raises(Unavailable):
+            await store.position(P)
+        await asyncio.to_thread(own.start)
+        assert await store.position(P) == at
+        assert await answers_rightly(store)
+        await store.stop()
+
+
+async def test_a_redirected_call_goes_to_the_node_that_has_the_key(redis_url: str) -> None:
+    target = urlsplit(changed(redis_url, user="nobody")).netloc.partition("@")[2]
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = hiredis.Reader()
+        while data := await reader.read(65_536):
+            commands.feed(data)
+            while command := commands.gets():
+                if command[0] in {b"AUTH", b"CLIENT", b"SELECT"}:
+                    writer.write(b"+OK\r\n")
+                else:
+                    key = next(word for word in command if b"{" in word or word.startswith(b"sa:"))
+                    writer.write(b"-MOVED %d %s\r\n" % (key_slot(key), target.encode()))
+        writer.close()
+
+    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        store = store_at(changed(redis_url, address=f"127.0.0.1:{port}"))
+        assert await answers_rightly(store)
+        await store.stop()
