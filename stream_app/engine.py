@@ -100,12 +100,13 @@ class Engine:
         self._sample_us = round(settings.segments.sample_hours * HOUR)
 
     def step(
-        self, table: FeatureTable, batch: EventBatch, assigner: Assigner | None, now_us: int
+        self, table: FeatureTable, batch: EventBatch, assigner: Assigner | None, now_us: int | None
     ) -> Effects:
         """Apply a batch of events, all of accounts that belong to `table`.
 
         Before an event, the account's silence checks that lie before it are carried out, if no
         sweep has done so; and a check under a new model, if it has not been looked at under it.
+        `now_us` is what `decided_at` says; None (replay): the instant of what caused it.
         """
         rows = table.rows_of(batch.accounts)
         new_topics = self._name_topics(table, batch)
@@ -124,7 +125,7 @@ class Engine:
         table: FeatureTable,
         until_us: int,
         assigner: Assigner | None,
-        now_us: int,
+        now_us: int | None,
         limit: int,
     ) -> Effects:
         """Carry out silence checks due before `until_us`, and checks under a new model.
@@ -205,7 +206,7 @@ class Engine:
         records["checks"] += counts.astype(np.uint16)
 
     def _decide(
-        self, table: FeatureTable, pending: _Pending, assigner: Assigner | None, now_us: int
+        self, table: FeatureTable, pending: _Pending, assigner: Assigner | None, now_us: int | None
     ) -> Effects:
         if not pending.count:
             return Effects(np.empty(0, np.int64))
@@ -236,7 +237,7 @@ class Engine:
         decisions: Decisions,
         spikes: list[tuple[int, Spike]],
         assigner: Assigner | None,
-        now_us: int,
+        now_us: int | None,
         effects: Effects,
     ) -> None:
         """Payloads of what was decided."""
@@ -294,16 +295,19 @@ class Engine:
         candidates = np.flatnonzero(points.cause != Cause.MODEL)
         while len(candidates):
             rows, at_us = points.rows[candidates], points.at_us[candidates]
-            ready = (sampled[rows] == 0) | (at_us - sampled[rows] >= self._sample_us)
-            candidates = candidates[ready]
+            new = sampled[rows] == 0
+            candidates = candidates[new | (at_us - sampled[rows] >= self._sample_us)]
             _, first = np.unique(points.rows[candidates], return_index=True)
-            chosen = candidates[first]
-            sampled[points.rows[chosen]] = points.at_us[chosen]
+            chosen = np.sort(candidates[first])
+            rows = points.rows[chosen]
+            # An account's first interval only starts the clock: a first event says little yet.
+            known = chosen[sampled[rows] != 0]
+            sampled[rows] = points.at_us[chosen]
             effects.samples += [
                 describe.feature_sample(
                     table.ids[points.rows[p]], points.values.vector[p], int(points.at_us[p])
                 )
-                for p in sorted(chosen.tolist())
+                for p in known.tolist()
             ]
             candidates = np.delete(candidates, first)
 

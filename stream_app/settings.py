@@ -164,7 +164,7 @@ class SegmentSettings(_Section):
     """At most one training vector per account and so many hours of event time."""
     snapshot_vectors: Annotated[int, Field(ge=1)] = 500
     """Vectors learnt between two snapshots, at least."""
-    snapshot_shift: Annotated[float, Field(ge=0)] = 0.05
+    snapshot_shift: Annotated[float, Field(ge=0)] = 0.1
     """A new snapshot is published only when a centre has moved by this share of the smallest
     distance between centres."""
     seed: int = 7
@@ -237,8 +237,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the TOML file."""
         named = os.environ.get("STREAM_APP_CONFIG")

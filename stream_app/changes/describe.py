@@ -61,7 +61,7 @@ def segment_change(
     scores: Standing,
     assigner: Assigner | None,
     occurred_us: int,
-    now_us: int,
+    now_us: int | None,
 ) -> SegmentChange:
     """The payload of one transition."""
     previous, cause = transition.previous, transition.cause
@@ -79,7 +79,7 @@ def segment_change(
         scores=scores,
         model_version=assigner.snapshot.version if assigner else 0,
         occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(now_us),
+        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
         lag_ms=_lag_ms(occurred_us, now_us),
     )
 
@@ -91,7 +91,7 @@ def intent_spike(
     scores: Standing,
     segment: SegmentRef,
     occurred_us: int,
-    now_us: int,
+    now_us: int | None,
 ) -> IntentSpike:
     """The payload of one spike."""
     times = spike.events / spike.expected
@@ -108,7 +108,7 @@ def intent_spike(
         segment=segment,
         scores=scores,
         occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(now_us),
+        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
         lag_ms=_lag_ms(occurred_us, now_us),
     )
 
@@ -181,5 +181,5 @@ def feature_sample(account_id: str, vector: Floats, at_us: int) -> FeatureSample
     return FeatureSample(account_id=account_id, at=to_rfc3339(at_us), vector=vector.tolist())
 
 
-def _lag_ms(occurred_us: int, now_us: int) -> float:
-    return max(now_us - occurred_us, 0) / 1_000
+def _lag_ms(occurred_us: int, now_us: int | None) -> float:
+    return 0.0 if now_us is None else max(now_us - occurred_us, 0) / 1_000

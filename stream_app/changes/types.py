@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from stream_app.events.decode import Rejection
 
 Instant = Annotated[
     str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})
@@ -115,3 +118,31 @@ class FeatureSample(_Payload, frozen=True, kw_only=True):
     account_id: str
     at: Instant
     vector: Annotated[list[float], Meta(description="In the snapshot's `dimensions` order.")]
+
+
+class DeadLetter(_Payload, frozen=True, kw_only=True):
+    """A line of a replay that was rejected. On Kafka the same facts are headers, and the value is
+    the original record's."""
+
+    reason: str
+    detail: str
+    file: str
+    line: Annotated[int, Meta(ge=1)]
+    value: Annotated[str, Meta(description="The line, as text or base64.")]
+    encoding: Literal["text", "base64"] = "text"
+
+    @classmethod
+    def of(cls, value: bytes, rejection: Rejection, file: str, line: int) -> DeadLetter:
+        """The letter for a rejected line."""
+        try:
+            text, encoding = value.decode(), "text"
+        except UnicodeDecodeError:
+            text, encoding = b64encode(value).decode(), "base64"
+        return cls(
+            reason=rejection.reason.value,
+            detail=rejection.detail,
+            file=file,
+            line=line,
+            value=text,
+            encoding=encoding,  # type: ignore[arg-type]
+        )

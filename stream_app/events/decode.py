@@ -116,10 +116,11 @@ class Decoder:
         self._types = dict(types)
         self._max_bytes = max_bytes
         self._tolerance_us = round(future_tolerance_seconds * SECOND)
-        self._any = msgspec.json.Decoder(Event).decode
-        self._typed: dict[str, Callable[[bytes], Event]] = {
-            topic: msgspec.json.Decoder(type_).decode for topic, type_ in types.items()
-        }
+        self._any: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+        self._typed: dict[str, Callable[[bytes], Event]] = {}
+        for topic, type_ in types.items():
+            decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(type_)
+            self._typed[topic] = decoder.decode
 
     def decode(self, records: Sequence[Raw], now_us: int) -> Decoded:
         """Decode `records`; `now_us` bounds how late in time an event may lie."""

@@ -76,7 +76,8 @@ def _slot_of(
         empty = np.zeros(len(fresh), TOPIC_SLOT)
         empty["topic"] = topic[fresh]
         records["topics"][chosen[fresh], slot[fresh]] = empty
-    return slot.astype(np.int64)
+    slot_numbers: npt.NDArray[np.int64] = slot.astype(np.int64)
+    return slot_numbers
 
 
 def _count(

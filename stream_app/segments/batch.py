@@ -1,0 +1,51 @@
+"""Batch k-means over collected vectors: the warm start of the online model, and its polish."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_app.features.values import Floats
+
+_SILHOUETTE_SAMPLE = 1_000
+"""Vectors on which the number of segments is judged; silhouette is quadratic."""
+
+
+def choose_centres(scaled: Floats, least: int, most: int, seed: int) -> Floats:
+    """Centres of k-means++ with the number of segments that has the best silhouette.
+
+    Parameters
+    ----------
+    scaled
+        (n, dimensions) standardised vectors.
+    least, most
+        Limits for the number of segments; fewer come out when there are fewer different vectors.
+    """
+    # Imported late: it takes a second, and only the trainer needs it.
+    from sklearn.cluster import KMeans  # noqa: PLC0415
+    from sklearn.metrics import silhouette_score  # noqa: PLC0415
+
+    different = len(np.unique(scaled, axis=0))
+    best: tuple[float, Floats] | None = None
+    for k in range(min(least, different), min(most, different) + 1):
+        fitted = KMeans(k, n_init=5, random_state=seed).fit(scaled)
+        found = len(np.unique(fitted.labels_))
+        score = -1.0
+        if 1 < found < len(scaled):
+            size = min(_SILHOUETTE_SAMPLE, len(scaled))
+            score = silhouette_score(scaled, fitted.labels_, sample_size=size, random_state=seed)
+        if best is None or score > best[0]:
+            best = score, fitted.cluster_centers_
+    assert best is not None
+    return best[1]
+
+
+def polish_centres(scaled: Floats, centres: Floats) -> Floats:
+    """Lloyd's algorithm from existing centres; a centre that loses all vectors stays put."""
+    from sklearn.cluster import KMeans  # noqa: PLC0415
+
+    fitted = KMeans(len(centres), init=centres, n_init=1).fit(scaled)
+    polished: Floats = fitted.cluster_centers_
+    counts: npt.NDArray[np.int64] = np.bincount(fitted.labels_, minlength=len(centres))
+    polished[counts == 0] = centres[counts == 0]
+    return polished

@@ -1,0 +1,183 @@
+"""Decisions: which segment and bands an account is in, point by point, with hysteresis.
+
+A point is an account as of an instant: after an event, at a silence check, or under a new model.
+What is expensive (features, scores, distances) is computed for all points at once. Only accounts
+that something may change for are walked through point by point, because hysteresis depends on the
+path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_app.features.table import FeatureTable, Rows
+from stream_app.features.values import Floats, Values
+from stream_app.intent.scores import band_of, bands_of, scores_of
+from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, Assigner
+from stream_app.settings import ScoreSettings
+
+
+class Cause(IntEnum):
+    """Why an account was looked at."""
+
+    EVENT = 0
+    SILENCE = 1
+    MODEL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """n points in the order in which they are decided."""
+
+    rows: Rows
+    at_us: npt.NDArray[np.int64]
+    cause: npt.NDArray[np.uint8]
+    values: Values
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An account entered another segment, or its first one."""
+
+    point: int
+    row: int
+    sequence: int
+    previous: int
+    """Segment id, `NO_SEGMENT` for the first."""
+    current: int
+    cause: Cause
+    before: npt.NDArray[np.float32]
+    """Model vector when the previous segment was entered."""
+    margin: float | None
+    """How far inside: 1 - distance to the own centre / distance to the next. None: no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What became of the points."""
+
+    transitions: list[Transition]
+    rebanded: dict[int, int]
+    """Row -> point of its latest change of a band."""
+    scores: Floats
+    """(n, 2) engagement and intent."""
+    bands: npt.NDArray[np.uint8]
+    """(n, 2) after each point."""
+
+
+def decide(
+    table: FeatureTable, points: Points, assigner: Assigner | None, settings: ScoreSettings
+) -> Decisions:
+    """Decide every point, and write segment, bands and anchor of the accounts that change."""
+    rows, data = points.rows, table.data
+    scores = scores_of(points.values, settings)
+    bands = bands_of(scores, data["bands"][rows], settings)
+    distances = assigner.distances(points.values.vector) if assigner else None
+    segment = data["segment"][rows]
+    restless = (bands != data["bands"][rows]).any(axis=1)
+    restless |= _may_leave(segment, distances, assigner)
+
+    out = Decisions([], {}, scores, bands)
+    for row, mine in _groups(rows, restless):
+        _walk(row, mine, table, points, distances, assigner, settings, out)
+    return out
+
+
+def _may_leave(
+    segment: npt.NDArray[np.int32], distances: Floats | None, assigner: Assigner | None
+) -> npt.NDArray[np.bool_]:
+    """Which points would leave the segment their account was in before the first of them."""
+    if assigner is None or distances is None:
+        homeless: npt.NDArray[np.bool_] = segment == NO_SEGMENT
+        return homeless
+    lookup = np.full(int(max(assigner.ids.max(), segment.max(initial=0))) + 2, -1)
+    lookup[assigner.ids] = np.arange(len(assigner.ids))
+    own = lookup[segment]  # NO_SEGMENT reads the last entry, which is -1
+    to_own = distances[np.arange(len(own)), np.maximum(own, 0)]
+    away: npt.NDArray[np.bool_] = distances.min(axis=1) < (1.0 - assigner.margin) * to_own
+    return away | (own < 0)
+
+
+def _groups(
+    rows: Rows, restless: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """(row, its points in order) of each row with a restless point, by its first point."""
+    wanted = np.flatnonzero(np.isin(rows, rows[restless]))
+    if not len(wanted):
+        return
+    order = wanted[np.argsort(rows[wanted], kind="stable")]
+    starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    groups = np.split(order, starts[1:])
+    for mine in sorted(groups, key=lambda group: int(group[0])):
+        yield int(rows[mine[0]]), mine
+
+
+def _walk(
+    row: int,
+    mine: npt.NDArray[np.int64],
+    table: FeatureTable,
+    points: Points,
+    distances: Floats | None,
+    assigner: Assigner | None,
+    settings: ScoreSettings,
+    out: Decisions,
+) -> None:
+    """Decide the points of one account in order. Plain Python: a few points, many small steps."""
+    record = table.data[row]
+    bands: list[int] = record["bands"].tolist()
+    current = int(record["segment"])
+    all_scores = out.scores[mine].tolist()
+    all_distances = distances[mine].tolist() if distances is not None else None
+    for i, p in enumerate(mine.tolist()):
+        banded = [band_of(s, b, settings) for s, b in zip(all_scores[i], bands, strict=True)]
+        out.bands[p] = banded
+        if banded != bands:
+            out.rebanded[row] = p
+        bands = banded
+        own = all_distances[i] if all_distances is not None else None
+        previous, current = current, _next_segment(current, own, assigner)
+        if current == previous:
+            continue
+        record["sequence"] += 1
+        record["segment"] = current
+        record["since_us"] = points.at_us[p]
+        out.transitions.append(
+            Transition(
+                point=p,
+                row=row,
+                sequence=int(record["sequence"]),
+                previous=previous,
+                current=current,
+                cause=Cause(int(points.cause[p])),
+                before=record["anchor"].copy(),
+                margin=None if own is None else _margin(own),
+            )
+        )
+        record["anchor"] = points.values.vector[p]
+    record["bands"] = bands
+
+
+def _next_segment(current: int, distances: list[float] | None, assigner: Assigner | None) -> int:
+    if assigner is None or distances is None:
+        return UNSEGMENTED if current == NO_SEGMENT else current
+    least = min(distances)
+    own = assigner.index.get(current)
+    if own is not None and not least < (1.0 - assigner.margin) * distances[own]:
+        return current
+    return assigner.snapshot.segments[distances.index(least)].id
+
+
+def _margin(distances: list[float]) -> float:
+    """1 - nearest / next nearest; 1 with a single centre."""
+    if len(distances) < 2:
+        return 1.0
+    nearest, following = sorted(distances)[:2]
+    return 1.0 - nearest / following if following > 0 else 0.0

@@ -1,0 +1,243 @@
+"""Replay: a file of events through the same engine, on event time, as fast as it goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter, time_ns
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from stream_app.changes import describe
+from stream_app.changes.types import AccountSegment, DeadLetter
+from stream_app.engine import Effects, Engine
+from stream_app.events.batch import Columns
+from stream_app.events.decode import Decoder, Pseudonyms, Rejection
+from stream_app.events.instants import parse, to_rfc3339
+from stream_app.features.table import FeatureTable
+from stream_app.segments.snapshot import Assigner, Snapshot, write_snapshot
+from stream_app.segments.trainer import Trainer
+from stream_app.settings import Settings
+
+_SWEEP_LIMIT = 20_000
+
+
+class _Line(NamedTuple):
+    """A line as the decoder wants its records."""
+
+    topic: str
+    value: bytes
+    headers: tuple[()] = ()
+
+
+class SegmentSize(msgspec.Struct, frozen=True):
+    """A segment and how many accounts are in it."""
+
+    id: int
+    name: str
+    accounts: int
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What a replay did. read = applied + duplicates + dead_letters."""
+
+    read: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+    dead_letters_by_reason: dict[str, int] = {}
+    accounts: int = 0
+    segments: list[SegmentSize] = []
+    segment_changes: int = 0
+    segment_changes_by_reason: dict[str, int] = {}
+    intent_spikes: int = 0
+    model_version: int = 0
+    first_event: str | None = None
+    last_event: str | None = None
+    until: str | None = None
+    seconds: float = 0.0
+    events_per_second: float = 0.0
+
+
+class Outputs:
+    """The files that a replay writes into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+        self._encoder = msgspec.json.Encoder()
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name in ("segment-changes", "intent-spikes", "accounts", "dead-letters"):
+            self._files[name] = (self._folder / f"{name}.jsonl").open("wb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def write(self, name: str, values: Sequence[object]) -> None:
+        """Append values to a file, one JSON object a line."""
+        self._files[name].write(self._encoder.encode_lines(values))
+
+    def write_whole(self, name: str, data: bytes) -> None:
+        """Write a file that is a single JSON object."""
+        (self._folder / name).write_bytes(msgspec.json.format(data) + b"\n")
+
+
+@dataclass
+class Replay:
+    """One run over any number of lines. Feed lines, then finish.
+
+    Parameters
+    ----------
+    settings
+        As for a worker.
+    outputs
+        Where results go; None: nowhere, only the summary counts.
+    model
+        A fixed snapshot: nothing is trained. None: the model is trained on the way.
+    """
+
+    settings: Settings
+    outputs: Outputs | None = None
+    model: Snapshot | None = None
+    summary: Summary = field(default_factory=Summary)
+
+    def __post_init__(self) -> None:
+        inputs = self.settings.input
+        self._decoder = Decoder(
+            {},
+            max_bytes=inputs.max_record_bytes,
+            future_tolerance_seconds=inputs.future_tolerance_seconds,
+        )
+        self._columns = Columns(Pseudonyms(inputs.contact_hash_key.get_secret_value().encode()))
+        self._engine = Engine(self.settings)
+        self._trainer = None if self.model else Trainer(self.settings.segments)
+        self._assigner = self._assign_with(self.model)
+        self.table = FeatureTable()
+        self._reasons: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._first_us, self._latest_us, self._watermark_us = 2**62, 0, 0
+        self._file, self._line = "", 0
+        self._started = perf_counter()
+
+    @property
+    def assigner(self) -> Assigner | None:
+        """The model in use."""
+        return self._assigner
+
+    def start_file(self, name: str) -> None:
+        """Name the file that the next lines come from, for dead letters."""
+        self._file, self._line = name, 0
+
+    def feed(self, lines: Sequence[bytes]) -> None:
+        """Apply lines, each one event."""
+        for start in range(0, len(lines), self.settings.worker.max_batch):
+            self._feed(lines[start : start + self.settings.worker.max_batch])
+
+    def _feed(self, lines: Sequence[bytes]) -> None:
+        decoded = self._decoder.decode([_Line("", line) for line in lines], time_ns() // 1_000)
+        self.summary.read += len(lines)
+        self._reject(lines, decoded.rejections)
+        self._line += len(lines)
+        if not decoded.events:
+            return
+        times = np.array(decoded.times_us)
+        batch = self._columns(decoded.events, decoded.times_us)
+        effects = self._engine.step(self.table, batch, self._assigner, None)
+        self.summary.applied += effects.applied
+        self.summary.duplicates += effects.duplicates
+        self._carry_out(effects)
+        self._first_us = min(self._first_us, int(times.min()))
+        self._latest_us = max(self._latest_us, int(times.max()))
+        # The median, so that a single wrong clock does not make every account look silent.
+        self._watermark_us = max(self._watermark_us, int(np.median(times)))
+        self._sweep(self._watermark_us)
+
+    def finish(self, until: str | None = None) -> Summary:
+        """Let time pass until `until` (RFC 3339, default: the latest event), write the rest."""
+        until_us = parse(until) if until else self._latest_us
+        if self.summary.applied:
+            self._sweep(until_us)
+        accounts = self._accounts(until_us)
+        sizes = Counter((a.segment.id, a.segment.name) for a in accounts)
+        summary = self.summary
+        summary.accounts = len(accounts)
+        summary.segments = [SegmentSize(id_, name, sizes[id_, name]) for id_, name in sorted(sizes)]
+        summary.dead_letters_by_reason = dict(self._rejected)
+        summary.segment_changes_by_reason = dict(self._reasons)
+        summary.model_version = self._assigner.snapshot.version if self._assigner else 0
+        if summary.applied:
+            summary.first_event = to_rfc3339(self._first_us)
+            summary.last_event = to_rfc3339(self._latest_us)
+            summary.until = to_rfc3339(until_us)
+        summary.seconds = round(perf_counter() - self._started, 3)
+        summary.events_per_second = round(summary.read / max(summary.seconds, 1e-3), 1)
+        if self.outputs:
+            self.outputs.write("accounts", accounts)
+            model = write_snapshot(self._assigner.snapshot) if self._assigner else b"null"
+            self.outputs.write_whole("model.json", model)
+            self.outputs.write_whole("summary.json", msgspec.json.encode(summary))
+        return summary
+
+    def _reject(self, lines: Sequence[bytes], rejections: Sequence[Rejection]) -> None:
+        self.summary.dead_letters += len(rejections)
+        self._rejected.update(rejection.reason.value for rejection in rejections)
+        if self.outputs and rejections:
+            letters = [
+                DeadLetter.of(lines[r.index], r, self._file, self._line + r.index + 1)
+                for r in rejections
+            ]
+            self.outputs.write("dead-letters", letters)
+
+    def _sweep(self, until_us: int) -> None:
+        while True:
+            effects = self._engine.sweep(
+                self.table, until_us, self._assigner, None, limit=_SWEEP_LIMIT
+            )
+            self._carry_out(effects)
+            if not len(effects.touched):
+                return
+
+    def _carry_out(self, effects: Effects) -> None:
+        self.summary.segment_changes += len(effects.changes)
+        self.summary.intent_spikes += len(effects.spikes)
+        self._reasons.update(change.reason for change in effects.changes)
+        if self.outputs:
+            self.outputs.write("segment-changes", effects.changes)
+            self.outputs.write("intent-spikes", effects.spikes)
+        if self._trainer and effects.samples:
+            snapshot = self._trainer.learn(
+                [sample.vector for sample in effects.samples],
+                [parse(sample.at) for sample in effects.samples],
+            )
+            self._assigner = self._assign_with(snapshot) if snapshot else self._assigner
+
+    def _assign_with(self, snapshot: Snapshot | None) -> Assigner | None:
+        return Assigner(snapshot, self.settings.segments.margin) if snapshot else None
+
+    def _accounts(self, until_us: int) -> list[AccountSegment]:
+        data, names = self.table.live, self.table.topic_names
+        return [
+            describe.account_at(
+                account,
+                data[row : row + 1],
+                self._assigner,
+                names,
+                max(until_us, int(data[row]["latest_us"])),
+                self.settings.scores,
+            )
+            for row, account in enumerate(self.table.ids)
+        ]
