@@ -149,13 +149,15 @@ class Commit:
     """New next offsets, for every topic that has one (unchanged ones too)."""
     model_version: int
     outbox_first: int
-    """Entries before this index are acknowledged and may go (>= the stored one)."""
+    """Entries before this index are acknowledged and may go. An index that a `trim` has passed in
+    the meantime is fine; nothing comes back."""
     states: Sequence[tuple[str, bytes]] = ()
     """Account id -> packed state, to write."""
     profiles: Sequence[tuple[str, bytes]] = ()
     """Account id -> JSON for people and tools, to write."""
     removed: Sequence[str] = ()
-    """Account ids whose state and profile go."""
+    """Account ids whose state and profile go. They go first: an account that is also in `states`
+    begins anew."""
     outbox: Sequence[bytes] = ()
     """Entries to append."""
     names: Sequence[tuple[int, str]] = ()
@@ -168,9 +170,11 @@ class StateStore(Protocol):
     """Redis: the truth about every partition."""
 
     async def start(self) -> None:
-        """Connect. Raises `Unavailable`, or `Incompatible` (e.g. an evicting memory policy)."""
+        """Connect. Raises `Unavailable`, `Incompatible` (e.g. an evicting memory policy), or
+        `ConfigError` (no such user, or a right that is needed is missing)."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Wait for writes under way, each within its time limit, and disconnect."""
 
     async def register(self, partitions: int, layout: str) -> None:
         """Remember the number of partitions and the state layout at the first start; at later
@@ -181,7 +185,8 @@ class StateStore(Protocol):
 
     async def claim(self, partition: int, owner: str) -> Claim:
         """Take ownership: increment the epoch, so that every earlier owner is fenced, and read
-        what a new owner needs. `owner` is kept for displays."""
+        what a new owner needs. `owner` is kept for displays. Raises `Fenced` when somebody else
+        claimed it before all was read."""
 
     def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         """All (account id, state) of a partition in chunks of bounded size, each at least once.
@@ -192,13 +197,15 @@ class StateStore(Protocol):
 
     async def commit(self, partition: int, commit: Commit) -> Position:
         """Apply `commit` and return the new position (revision + 1), or raise with nothing
-        written: `Fenced` (the epoch is not mine), `Moved` (revision or offsets differ),
-        `Unavailable` (never sent). `OutcomeUnknown`: sent, no answer; the connection is
-        discarded, so that a late answer cannot reach another caller."""
+        written: `Fenced` (the epoch is not mine), `Moved` (revision or offsets differ, or the
+        outbox ends before `outbox_first`), `Unavailable` (never sent, or refused for now),
+        `Incompatible` or `ConfigError` (refused for good). `OutcomeUnknown`: sent, no answer; the
+        connection is discarded, so that a late answer cannot reach another caller. A cancelled
+        call returns at once, and the commit may or may not be applied, now or a little later."""
 
     async def trim(self, partition: int, epoch: int, outbox_first: int) -> None:
         """Drop acknowledged outbox entries outside a commit. `Fenced` when the epoch is not mine.
-        An index that is already gone is fine."""
+        An index that is already gone is fine; `Moved` when it lies beyond the outbox's end."""
 
     async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
         """(state, profile) of one account, None where absent."""

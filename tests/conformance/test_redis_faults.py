@@ -139,6 +139,20 @@ async def test_a_cancelled_commit_does_not_reach_the_next_call(
     await direct.stop()
 
 
+async def test_stopping_waits_for_a_commit_whose_caller_is_gone(between: Between) -> None:
+    store = store_at(between.url)
+    at = await begun(store)
+    between.let_answers_through.clear()
+    commit = asyncio.create_task(store.commit(P, step(at)))
+    await between.holds_an_answer.wait()
+    commit.cancel()
+    stop = asyncio.create_task(store.stop())
+    done, _ = await asyncio.wait({commit, stop}, timeout=0.1)
+    assert done == {commit}
+    between.let_answers_through.set()
+    await stop
+
+
 async def test_many_cancelled_calls_leave_the_store_usable(between: Between) -> None:
     store = store_at(between.url)
     await store.claim(P, "owner")

@@ -31,7 +31,7 @@ def own_redis() -> Iterator[Service]:
     [
         ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", Unavailable, "maxmemory"),
         ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", Unavailable, "primary"),
-        ("SET sa:{3}:outbox x", "DEL sa:{3}:outbox", Incompatible, "PREFIX"),
+        ("SET sa:{3}:profile x", "DEL sa:{3}:profile", Incompatible, "PREFIX"),
     ],
 )
 async def test_a_commit_that_redis_refuses_changes_nothing(
