@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from stream_app.events.decode import Rejection
+from stream_app.segments.snapshot import Snapshot
 
 Instant = Annotated[
     str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})
@@ -146,3 +148,14 @@ class DeadLetter(_Payload, frozen=True, kw_only=True):
             value=text,
             encoding=encoding,  # type: ignore[arg-type]
         )
+
+
+OUTPUT_TYPES: Mapping[type[Struct], str] = {
+    SegmentChange: "stream-app.segment.change",
+    IntentSpike: "stream-app.intent.spike",
+    AccountSegment: "stream-app.account.segment",
+    Snapshot: "stream-app.segment.model",
+    FeatureSample: "stream-app.feature.sample",
+    DeadLetter: "stream-app.dead-letter",
+}
+"""CloudEvents type of each payload that we publish."""
