@@ -15,9 +15,15 @@ STRUCTURED = b"application/cloudevents+json"
 
 
 def headers(
-    type_: str, id_: str, time_us: int, subject: str | None, **extensions: str
+    type_: str,
+    id_: str,
+    time_us: int,
+    subject: str | None,
+    *,
+    content_type: str = "application/json",
+    **extensions: str,
 ) -> tuple[tuple[str, bytes], ...]:
-    """Kafka headers of a binary-mode event with a JSON body.
+    """Kafka headers of a binary-mode event.
 
     `extensions` are CloudEvents extension attributes: lower-case letters and digits only.
     """
@@ -29,7 +35,7 @@ def headers(
         "ce_time": to_rfc3339(time_us),
         **({"ce_subject": subject} if subject is not None else {}),
         **{f"ce_{name}": value for name, value in extensions.items()},
-        "content-type": "application/json",
+        "content-type": content_type,
     }
     return tuple((name, value.encode()) for name, value in attributes.items())
 

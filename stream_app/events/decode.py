@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """Further ahead of the clock than the tolerance."""
     TOO_OLD = "too_old"
     """Before the year 2000."""
+    UNPROCESSABLE = "unprocessable"
+    """Valid, but applying it failed: an error of this program. Please report it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,17 @@ class Decoded:
     indices: list[int] = field(default_factory=list)
     """Position in the batch of each event."""
     rejections: list[Rejection] = field(default_factory=list)
+
+    def take(self, positions: set[int]) -> list[Event]:
+        """Remove and return the events at these positions of `events`, in order."""
+        if not positions:
+            return []
+        taken = [self.events[i] for i in sorted(positions)]
+        stay = [i for i in range(len(self.events)) if i not in positions]
+        self.events = [self.events[i] for i in stay]
+        self.times_us = [self.times_us[i] for i in stay]
+        self.indices = [self.indices[i] for i in stay]
+        return taken
 
 
 class _Reject(Exception):

@@ -1,0 +1,122 @@
+"""From effects to Kafka messages: CloudEvents in binary mode, and dead letters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stream_app.changes.types import (
+    OUTPUT_TYPES,
+    AccountSegment,
+    DeadLetter,
+    FeatureSample,
+    IntentSpike,
+    SegmentChange,
+)
+from stream_app.engine import Effects
+from stream_app.events import cloudevents
+from stream_app.events.decode import Pseudonyms, Rejection
+from stream_app.events.instants import parse
+from stream_app.events.types import Event
+from stream_app.segments.snapshot import Snapshot
+from stream_app.streams import topics
+from stream_app.streams.ports import Message, Record
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Messages:
+    """Makes messages for topics under a prefix."""
+
+    def __init__(self, topic_prefix: str, pseudonyms: Pseudonyms) -> None:
+        self._prefix = topic_prefix
+        self._pseudonyms = pseudonyms
+
+    def of(self, effects: Effects) -> list[Message]:
+        """What a step leads to, in order; changes and spikes before where accounts stand."""
+        messages = [self._change(change) for change in effects.changes]
+        messages += [self._spike(spike) for spike in effects.spikes]
+        messages += [self._account(account) for account in effects.accounts.values()]
+        return messages
+
+    def sample(self, sample: FeatureSample) -> Message:
+        """A training vector."""
+        return self._event(
+            topics.ACCOUNT_FEATURES,
+            sample,
+            f"{sample.account_id}@{sample.at}",
+            parse(sample.at),
+            sample.account_id,
+        )
+
+    def model(self, snapshot: Snapshot) -> Message:
+        """A version of the model."""
+        return self._event(
+            topics.SEGMENT_MODELS,
+            snapshot,
+            f"model:{snapshot.version}",
+            parse(snapshot.created_at),
+            "model",
+        )
+
+    def forward(self, event: Event) -> Message:
+        """An input event, keyed by its account, for the partition that it belongs to."""
+        if event.contact_id:
+            contact = self._pseudonyms(event.contact_id)
+            event = msgspec.structs.replace(event, contact_id=contact)
+        key = event.account_id.encode()
+        return Message(self._prefix + topics.ENGAGEMENT.name, key, _encode(event))
+
+    def dead_letter(self, record: Record, rejection: Rejection, now_us: int) -> Message:
+        """The original record with the reason for its refusal in headers."""
+        origin = f"{record.topic}:{record.partition}:{record.offset}"
+        headers = cloudevents.headers(
+            OUTPUT_TYPES[DeadLetter],
+            origin,
+            now_us,
+            None,
+            content_type="application/octet-stream",
+            reason=rejection.reason.value,
+            detail=rejection.detail,
+            sourcetopic=record.topic,
+            sourcepartition=str(record.partition),
+            sourceoffset=str(record.offset),
+        )
+        original = tuple((f"original-{name}", value) for name, value in record.headers or ())
+        return Message(
+            self._prefix + topics.DEAD_LETTERS.name, record.key, record.value, headers + original
+        )
+
+    def _change(self, change: SegmentChange) -> Message:
+        return self._event(
+            topics.SEGMENT_CHANGES,
+            change,
+            f"{change.account_id}:{change.sequence}",
+            parse(change.occurred_at),
+            change.account_id,
+        )
+
+    def _spike(self, spike: IntentSpike) -> Message:
+        return self._event(
+            topics.INTENT_SPIKES,
+            spike,
+            f"{spike.account_id}:spike:{spike.number}",
+            parse(spike.occurred_at),
+            spike.account_id,
+        )
+
+    def _account(self, account: AccountSegment) -> Message:
+        return self._event(
+            topics.ACCOUNT_SEGMENTS,
+            account,
+            f"{account.account_id}:{account.sequence}@{account.as_of}",
+            parse(account.as_of),
+            account.account_id,
+        )
+
+    def _event(
+        self, topic: topics.Topic, payload: Any, id_: str, time_us: int, subject: str
+    ) -> Message:
+        headers = cloudevents.headers(OUTPUT_TYPES[type(payload)], id_, time_us, subject)
+        return Message(self._prefix + topic.name, subject.encode(), _encode(payload), headers)

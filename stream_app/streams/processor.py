@@ -1,0 +1,225 @@
+"""What one partition does with its records, without any I/O: decode, route, step, encode."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_app.engine import Effects, Engine
+from stream_app.events.batch import Columns
+from stream_app.events.decode import Decoded, Decoder, Pseudonyms, Reason, Rejection
+from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
+from stream_app.features import silence
+from stream_app.features.table import FeatureTable
+from stream_app.segments.snapshot import Assigner
+from stream_app.settings import Settings
+from stream_app.streams import topics
+from stream_app.streams.messages import Messages
+from stream_app.streams.partitioning import partition_of
+from stream_app.streams.ports import Message, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The outcome of a batch: what to commit, and what to publish after that."""
+
+    offsets: Mapping[str, int]
+    """Next offset of each topic that had records."""
+    model_version: int
+    states: list[tuple[str, bytes]]
+    profiles: list[tuple[str, bytes]]
+    names: list[tuple[int, str]]
+    outbox: list[Message]
+    samples: list[Message]
+    """Training vectors: published, but not through the outbox; they may be lost."""
+    summary: bytes
+    effects: Effects
+    rejected: Counter[str] = field(default_factory=Counter)
+    forwarded: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.offsets and not self.states
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Counts of one partition, kept beside its state for displays."""
+
+    accounts: int
+    segments: dict[int, int]
+    """Accounts by segment id."""
+    changes: int
+    """Changes ever decided."""
+    spikes: int
+    updated_us: int
+
+
+class Pipeline:
+    """What all partitions of a worker share: settings, prepared."""
+
+    def __init__(self, settings: Settings) -> None:
+        prefix = settings.kafka.topic_prefix
+        inputs = settings.input
+        self.settings = settings
+        pseudonyms = Pseudonyms(inputs.contact_hash_key.get_secret_value().encode())
+        self.decoder = Decoder(
+            {
+                prefix + topics.WEBSITE_VISITS.name: WebsiteVisit,
+                prefix + topics.CONTENT_DOWNLOADS.name: ContentDownload,
+                prefix + topics.EMAIL_EVENTS.name: EmailEngagement,
+            },
+            max_bytes=inputs.max_record_bytes,
+            future_tolerance_seconds=inputs.future_tolerance_seconds,
+        )
+        self.columns = Columns(pseudonyms)
+        self.messages = Messages(prefix, pseudonyms)
+        self.engine = Engine(settings)
+
+
+class Processor:
+    """The accounts of one partition and what happens to them. Single owner, no I/O, no clock."""
+
+    def __init__(self, pipeline: Pipeline, partition: int, partitions: int) -> None:
+        self.table = FeatureTable()
+        self.watermark_us = 0
+        """Event time that the partition has reached: the largest median of a batch, so that a
+        single wrong clock does not make every account look silent."""
+        self.poisonous: set[tuple[str, int]] = set()
+        """(topic, offset) of records that the engine failed on: they become dead letters."""
+        self._pipeline = pipeline
+        self._partition, self._partitions = partition, partitions
+        self._segments: Counter[int] = Counter()
+        self._changes = self._spikes = 0
+
+    def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> None:
+        """Take over stored accounts."""
+        rows = self.table.put(accounts, states)
+        records = self.table.data[rows]
+        self.table.due_us[rows] = silence.next_due(records)
+        self.watermark_us = max(self.watermark_us, int(records["latest_us"].max(initial=0)))
+
+    def recount(self) -> None:
+        """Count what `put` brought; call once after the last `put`."""
+        live = self.table.live
+        segments, counts = np.unique(live["segment"], return_counts=True)
+        self._segments = Counter(dict(zip(segments.tolist(), counts.tolist(), strict=True)))
+        self._changes, self._spikes = int(live["sequence"].sum()), int(live["spikes"].sum())
+
+    def process(self, records: Sequence[Record], assigner: Assigner | None, now_us: int) -> Work:
+        """Apply records of this partition, per topic in offset order."""
+        pipeline = self._pipeline
+        decoded = pipeline.decoder.decode(records, now_us)
+        rejections = decoded.rejections
+        if self.poisonous:
+            rejections = rejections + self._take_poison(records, decoded)
+        letters = [pipeline.messages.dead_letter(records[r.index], r, now_us) for r in rejections]
+        foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
+        events, times_us = decoded.events, decoded.times_us
+        if events:
+            batch = pipeline.columns(events, times_us)
+            effects = pipeline.engine.step(self.table, batch, assigner, now_us)
+            self.watermark_us = max(self.watermark_us, int(np.median(times_us)))
+        else:
+            effects = Effects(np.empty(0, np.int64))
+        return self._work(
+            effects,
+            assigner,
+            now_us,
+            offsets={record.topic: record.offset + 1 for record in records},
+            before=letters + foreign,
+            rejected=Counter(r.reason.value for r in rejections),
+            forwarded=len(foreign),
+        )
+
+    def due(self, until_us: int, assigner: Assigner | None) -> bool:
+        """Whether `sweep` would find something to do."""
+        table = self.table
+        version = assigner.snapshot.version if assigner else 0
+        return (
+            table.model_version != version
+            or table.unchecked_from < len(table)
+            or bool((table.due_us[: len(table)] < until_us).any())
+        )
+
+    def sweep(self, until_us: int, assigner: Assigner | None, now_us: int) -> Work:
+        """Let time pass until `until_us`, for a limited number of accounts."""
+        limit = self._pipeline.settings.worker.sweep_accounts
+        effects = self._pipeline.engine.sweep(self.table, until_us, assigner, now_us, limit)
+        return self._work(effects, assigner, now_us, offsets={}, before=[])
+
+    def _is_mine(self, event: Event) -> bool:
+        return partition_of(event.account_id.encode(), self._partitions) == self._partition
+
+    def _take_foreign(self, decoded: Decoded) -> list[Event]:
+        """Remove the events of accounts that belong to other partitions."""
+        known = self.table.rows
+        return decoded.take(
+            {
+                i
+                for i, event in enumerate(decoded.events)
+                if event.account_id not in known and not self._is_mine(event)
+            }
+        )
+
+    def _take_poison(self, records: Sequence[Record], decoded: Decoded) -> list[Rejection]:
+        """Remove the events that the engine failed on before."""
+        found = {
+            i
+            for i, index in enumerate(decoded.indices)
+            if (records[index].topic, records[index].offset) in self.poisonous
+        }
+        rejections = [
+            Rejection(decoded.indices[i], Reason.UNPROCESSABLE, "applying the event failed")
+            for i in sorted(found)
+        ]
+        decoded.take(found)
+        return rejections
+
+    def _work(
+        self,
+        effects: Effects,
+        assigner: Assigner | None,
+        now_us: int,
+        *,
+        offsets: Mapping[str, int],
+        before: list[Message],
+        **counts: Any,
+    ) -> Work:
+        messages = self._pipeline.messages
+        encode = msgspec.json.encode
+        return Work(
+            offsets=offsets,
+            model_version=assigner.snapshot.version if assigner else 0,
+            states=list(self.table.pack(effects.touched)),
+            profiles=[(id_, encode(account)) for id_, account in effects.accounts.items()],
+            names=list(effects.new_topics.items()),
+            outbox=before + messages.of(effects),
+            samples=[messages.sample(sample) for sample in effects.samples],
+            summary=self._summary(effects, now_us),
+            effects=effects,
+            **counts,
+        )
+
+    def _summary(self, effects: Effects, now_us: int) -> bytes:
+        for change in effects.changes:
+            if change.previous is not None:
+                self._segments[change.previous.id] -= 1
+            if change.current is not None:
+                self._segments[change.current.id] += 1
+        self._changes += len(effects.changes)
+        self._spikes += len(effects.spikes)
+        return msgspec.json.encode(
+            Summary(
+                accounts=len(self.table),
+                segments={s: n for s, n in sorted(self._segments.items()) if n > 0},
+                changes=self._changes,
+                spikes=self._spikes,
+                updated_us=now_us,
+            )
+        )
