@@ -9,14 +9,22 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from stream_app.events.decode import Rejection
-from stream_app.segments.snapshot import Snapshot
+from stream_app.segments.snapshot import Instant, Snapshot
 
-Instant = Annotated[
-    str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})
+ReasonCode = Annotated[
+    Literal["first_seen", "behaviour", "inactivity", "model", "definition", "erased"],
+    Meta(
+        description="first_seen: its first event. behaviour: its events. inactivity: silence. "
+        "model: a new version of the model. definition: a segment was defined anew. "
+        "erased: the account was deleted."
+    ),
 ]
-ReasonCode = Literal["first_seen", "behaviour", "inactivity", "model", "definition", "erased"]
-Band = Literal["cold", "warm", "engaged", "hot"]
+Band = Annotated[
+    Literal["cold", "warm", "engaged", "hot"],
+    Meta(description="Level of the score, from cold over warm and engaged to hot."),
+]
 Score = Annotated[float, Meta(ge=0, le=100)]
+AccountId = Annotated[str, Meta(min_length=1, description="The company. Also the record's key.")]
 
 
 class _Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,11 +41,11 @@ class SegmentRef(_Payload, frozen=True, kw_only=True):
 class Moved(_Payload, frozen=True, kw_only=True):
     """One feature that moved the account."""
 
-    feature: str
+    feature: Annotated[str, Meta(description="Name of the model's dimension.")]
     label: Annotated[str, Meta(description="What it is, in plain words.")]
     unit: str
     before: Annotated[float, Meta(description="When the previous segment was entered.")]
-    now: float
+    now: Annotated[float, Meta(description="At the decision.")]
 
 
 class Standing(_Payload, frozen=True, kw_only=True):
@@ -52,7 +60,7 @@ class Standing(_Payload, frozen=True, kw_only=True):
 class SegmentChange(_Payload, frozen=True, kw_only=True):
     """An account moved from one segment to another."""
 
-    account_id: str
+    account_id: AccountId
     sequence: Annotated[int, Meta(ge=1, description="Per account, without gaps.")]
     previous: Annotated[SegmentRef | None, Meta(description="null: the account is new.")]
     current: Annotated[SegmentRef | None, Meta(description="null: the account was erased.")]
@@ -67,7 +75,7 @@ class SegmentChange(_Payload, frozen=True, kw_only=True):
     occurred_at: Annotated[
         Instant, Meta(description="When what caused it happened: the event, or the silence.")
     ]
-    decided_at: Instant
+    decided_at: Annotated[Instant, Meta(description="When it was decided.")]
     lag_ms: Annotated[float, Meta(ge=0, description="From `occurred_at` to `decided_at`.")]
 
 
@@ -82,7 +90,7 @@ class Interest(_Payload, frozen=True, kw_only=True):
 class IntentSpike(_Payload, frozen=True, kw_only=True):
     """Unusual interest of an account in a topic. It does not say that the account will buy."""
 
-    account_id: str
+    account_id: AccountId
     number: Annotated[int, Meta(ge=1, description="Counts the account's spikes, without gaps.")]
     topic: str
     events: Annotated[float, Meta(description="Decayed events on the topic, 1-day half-life.")]
@@ -92,9 +100,9 @@ class IntentSpike(_Payload, frozen=True, kw_only=True):
     summary: Annotated[str, Meta(description="One sentence.")]
     segment: SegmentRef
     scores: Standing
-    occurred_at: Instant
-    decided_at: Instant
-    lag_ms: Annotated[float, Meta(ge=0)]
+    occurred_at: Annotated[Instant, Meta(description="When the event that raised it happened.")]
+    decided_at: Annotated[Instant, Meta(description="When it was decided.")]
+    lag_ms: Annotated[float, Meta(ge=0, description="From `occurred_at` to `decided_at`.")]
 
 
 class AccountSegment(_Payload, frozen=True, kw_only=True):
@@ -103,13 +111,13 @@ class AccountSegment(_Payload, frozen=True, kw_only=True):
     Published when its segment or a band changes, and with each spike.
     """
 
-    account_id: str
+    account_id: AccountId
     sequence: Annotated[int, Meta(ge=0, description="Of the account's latest change.")]
     segment: SegmentRef
-    since: Instant
+    since: Annotated[Instant, Meta(description="When it entered the segment.")]
     scores: Standing
     interests: Annotated[list[Interest], Meta(description="Strongest first.")]
-    features: dict[str, float]
+    features: Annotated[dict[str, float], Meta(description="All features, by name.")]
     model_version: Annotated[int, Meta(ge=0)]
     as_of: Annotated[Instant, Meta(description="Instant that scores and features refer to.")]
 
@@ -117,8 +125,8 @@ class AccountSegment(_Payload, frozen=True, kw_only=True):
 class FeatureSample(_Payload, frozen=True, kw_only=True):
     """Model vector of an account, for the trainer. May be lost."""
 
-    account_id: str
-    at: Instant
+    account_id: AccountId
+    at: Annotated[Instant, Meta(description="Instant that the vector refers to.")]
     vector: Annotated[list[float], Meta(description="In the snapshot's `dimensions` order.")]
 
 
@@ -126,9 +134,9 @@ class DeadLetter(_Payload, frozen=True, kw_only=True):
     """A line of a replay that was rejected. On Kafka the same facts are headers, and the value is
     the original record's."""
 
-    reason: str
-    detail: str
-    file: str
+    reason: Annotated[str, Meta(description="Code of a rejection.")]
+    detail: Annotated[str, Meta(description="One sentence for a person.")]
+    file: Annotated[str, Meta(description="Where the line was read; `-`: standard input.")]
     line: Annotated[int, Meta(ge=1)]
     value: Annotated[str, Meta(description="The line, as text or base64.")]
     encoding: Literal["text", "base64"] = "text"

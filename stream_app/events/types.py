@@ -23,6 +23,7 @@ AccountId = Annotated[
 ]
 Name = Annotated[str, Meta(max_length=256)]
 Url = Annotated[str, Meta(max_length=4096)]
+Campaign = Annotated[Name, Meta(description="The campaign that it belongs to.")]
 Topic = Annotated[str, Meta(min_length=1, max_length=128)]
 Topics = Annotated[
     list[Topic],
@@ -55,7 +56,7 @@ class _Event(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
 class WebsiteVisit(_Event, frozen=True, kw_only=True, tag="website.visit", gc=False):
     """A contact looked at a page."""
 
-    url: Url = ""
+    url: Annotated[Url, Meta(description="Address of the page.")] = ""
     page_category: Annotated[
         Name,
         Meta(
@@ -67,20 +68,20 @@ class WebsiteVisit(_Event, frozen=True, kw_only=True, tag="website.visit", gc=Fa
         float, Meta(ge=0, description="Time on the page, in seconds; counted up to one hour.")
     ] = 0.0
     session_id: Annotated[Name, Meta(description="Pages of one session share it.")] = ""
-    referrer: Url | None = None
-    campaign_id: Name | None = None
+    referrer: Annotated[Url, Meta(description="Address that the visitor came from.")] | None = None
+    campaign_id: Campaign | None = None
 
 
 class ContentDownload(_Event, frozen=True, kw_only=True, tag="content.download", gc=False):
     """A contact downloaded an asset."""
 
-    asset_id: Name = ""
-    asset_type: Name = ""
+    asset_id: Annotated[Name, Meta(description="The producer's id of the asset.")] = ""
+    asset_type: Annotated[Name, Meta(examples=["whitepaper", "price-list", "webinar"])] = ""
     stage: Annotated[
         Literal["awareness", "consideration", "decision"],
         Meta(description="Stage of the buying process that the asset is made for."),
     ]
-    title: Annotated[str, Meta(max_length=1024)] | None = None
+    title: Annotated[str, Meta(max_length=1024, description="For people.")] | None = None
 
 
 EmailKind = Literal[
@@ -99,8 +100,8 @@ class EmailEngagement(_Event, frozen=True, kw_only=True, tag="email.engagement",
     """Something happened to an e-mail that was sent to a contact."""
 
     kind: EmailKind
-    campaign_id: Name | None = None
-    link_url: Url | None = None
+    campaign_id: Campaign | None = None
+    link_url: Annotated[Url, Meta(description="What was clicked.")] | None = None
     machine_open: Annotated[
         bool, Meta(description="Opened by a mail proxy; not engagement of a person.")
     ] = False

@@ -21,6 +21,10 @@ UNSEGMENTED_NAME = "Unsegmented"
 NO_SEGMENT = -1
 """Segment of an account that has not been decided on yet."""
 
+Instant = Annotated[
+    str, Meta(description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"})
+]
+
 
 class SegmentModel(msgspec.Struct, frozen=True, kw_only=True):
     """One segment of a snapshot."""
@@ -36,15 +40,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A model as the workers use it: scale a vector, take the nearest centre."""
 
     version: Annotated[int, Meta(ge=1)]
-    created_at: str
+    created_at: Instant
     catalogue: Annotated[str, Meta(description="Fingerprint of the features it was trained on.")]
-    dimensions: list[str]
-    mean: list[float]
+    dimensions: Annotated[list[str], Meta(description="Coordinates of the vectors, in order.")]
+    mean: Annotated[list[float], Meta(description="What scaling takes off, per dimension.")]
     scale: Annotated[list[float], Meta(description="Standard deviations; 0 where constant.")]
     segments: Annotated[list[SegmentModel], Meta(min_length=1)]
     vectors: Annotated[int, Meta(ge=0, description="Training vectors seen so far.")]
-    trained_from: str
-    trained_until: str
+    trained_from: Annotated[Instant, Meta(description="Instant of the earliest vector.")]
+    trained_until: Annotated[Instant, Meta(description="Instant of the latest vector.")]
 
 
 _decoder = msgspec.json.Decoder(Snapshot)
