@@ -153,6 +153,16 @@ class Processor:
         effects = self._pipeline.engine.sweep(self.table, until_us, assigner, now_us, limit)
         return self._work(effects, assigner, now_us, offsets={}, before=[])
 
+    def summary(self, now_us: int) -> Summary:
+        """Counts as of now."""
+        return Summary(
+            accounts=len(self.table),
+            segments={s: n for s, n in sorted(self._segments.items()) if n > 0},
+            changes=self._changes,
+            spikes=self._spikes,
+            updated_us=now_us,
+        )
+
     def _is_mine(self, event: Event) -> bool:
         return partition_of(event.account_id.encode(), self._partitions) == self._partition
 
@@ -193,6 +203,7 @@ class Processor:
     ) -> Work:
         messages = self._pipeline.messages
         encode = msgspec.json.encode
+        self._count(effects)
         return Work(
             offsets=offsets,
             model_version=assigner.snapshot.version if assigner else 0,
@@ -201,12 +212,12 @@ class Processor:
             names=list(effects.new_topics.items()),
             outbox=before + messages.of(effects),
             samples=[messages.sample(sample) for sample in effects.samples],
-            summary=self._summary(effects, now_us),
+            summary=encode(self.summary(now_us)),
             effects=effects,
             **counts,
         )
 
-    def _summary(self, effects: Effects, now_us: int) -> bytes:
+    def _count(self, effects: Effects) -> None:
         for change in effects.changes:
             if change.previous is not None:
                 self._segments[change.previous.id] -= 1
@@ -214,12 +225,3 @@ class Processor:
                 self._segments[change.current.id] += 1
         self._changes += len(effects.changes)
         self._spikes += len(effects.spikes)
-        return msgspec.json.encode(
-            Summary(
-                accounts=len(self.table),
-                segments={s: n for s, n in sorted(self._segments.items()) if n > 0},
-                changes=self._changes,
-                spikes=self._spikes,
-                updated_us=now_us,
-            )
-        )

@@ -1,0 +1,44 @@
+"""The snapshot that a worker uses, and how it notices a newer one."""
+
+from __future__ import annotations
+
+import logging
+
+from stream_app.errors import SnapshotRefused
+from stream_app.segments.snapshot import Assigner, read_snapshot
+from stream_app.streams.metrics import Metrics
+from stream_app.streams.ports import StateStore
+
+log = logging.getLogger(__name__)
+
+
+class Models:
+    """Holds the newest snapshot that fits this program."""
+
+    def __init__(self, store: StateStore, margin: float, metrics: Metrics) -> None:
+        self._store, self._margin, self._metrics = store, margin, metrics
+        self._seen = 0
+        self.assigner: Assigner | None = None
+        """None: there is no model yet."""
+
+    async def refresh(self) -> None:
+        """Fetch the newest snapshot if there is one that was not seen before.
+
+        A snapshot that does not fit is refused, with a log line and a metric, and the one in use
+        stays. Raises `Unavailable` when the store does not answer.
+        """
+        if await self._store.current_version() == self._seen:
+            return
+        found = await self._store.snapshot()
+        if found is None:
+            return
+        self._seen, data = found
+        try:
+            snapshot = read_snapshot(data)
+        except SnapshotRefused as error:
+            self._metrics.snapshots_refused.inc()
+            log.error("model version %d refused: %s %s", self._seen, error, error.hint)  # noqa: TRY400
+            return
+        self.assigner = Assigner(snapshot, self._margin)
+        self._metrics.model_version.set(snapshot.version)
+        log.info("using model version %d", snapshot.version)

@@ -1,0 +1,381 @@
+"""The owner of one partition: claims it, applies its records, commits, publishes, lets go.
+
+The commit protocol (docs/guarantees.md): everything a step leads to is written in one atomic commit
+that is refused unless the epoch, the revision and the offsets are those this owner last saw. Only
+then are messages published, and only when Kafka has acknowledged them are they trimmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from stream_app.errors import (
+    ConfigError,
+    Fenced,
+    Incompatible,
+    Moved,
+    OutcomeUnknown,
+    StreamAppError,
+    Unavailable,
+)
+from stream_app.events.instants import SECOND
+from stream_app.streams.backoff import Backoff
+from stream_app.streams.metrics import Metrics
+from stream_app.streams.models import Models
+from stream_app.streams.ports import (
+    Clock,
+    Commit,
+    EventLog,
+    Message,
+    Position,
+    Publisher,
+    Record,
+    StateStore,
+)
+from stream_app.streams.processor import Pipeline, Processor, Summary, Work
+from stream_app.streams.relay import Relay
+
+log = logging.getLogger(__name__)
+
+_to_entry = msgspec.msgpack.Encoder().encode
+_from_entry = msgspec.msgpack.Decoder(Message).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the partitions of a worker share."""
+
+    owner: str
+    """Name of the worker, for displays."""
+    partitions: int
+    pipeline: Pipeline
+    log: EventLog
+    store: StateStore
+    publisher: Publisher
+    clock: Clock
+    models: Models
+    metrics: Metrics
+    taken: Callable[[], None]
+    """Called when a partition has taken records from its inbox."""
+
+
+class _EngineFailed(Exception):
+    """Applying these records failed; an error of this program."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        super().__init__(f"applying {len(records)} records failed")
+        self.records = records
+
+
+class Partition:
+    """One partition of this worker. `run` it as a task; cancel the task to drop it at once."""
+
+    def __init__(self, number: int, context: Context) -> None:
+        self.number = number
+        self.ready = False
+        """Whether it is claimed, loaded and being read."""
+        self.waiting = 0
+        """Records in the inbox."""
+        self._context = context
+        self._inbox: list[Record] = []
+        self._wake = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._paused = self._recheck = self._ticked = False
+        self._poison: set[tuple[str, int]] = set()
+        self._singly = 0
+        """So many records are applied one by one, to find the one that the engine fails on."""
+        self._position = Position(epoch=0)
+        self._outbox_next = 0
+        """Index that the next outbox entry will have."""
+        self._processor = self._new_processor()
+        self._relay = self._new_relay(0)
+
+    @property
+    def summary(self) -> Summary:
+        """Counts of the partition as of now."""
+        return self._processor.summary(self._context.clock.now_us())
+
+    def offer(self, records: Sequence[Record]) -> None:
+        """Hand over records that were read."""
+        if self.ready and not self._paused:
+            self._inbox += records
+            self.waiting = len(self._inbox)
+            self._wake.set()
+
+    def tick(self) -> None:
+        """Time has passed: look for accounts that silence may have moved, trim the outbox."""
+        self._ticked = True
+        self._wake.set()
+
+    async def pause(self) -> None:
+        """Finish what is in flight and publish it, then rest. Records in the inbox are dropped:
+        they will be read again, by whoever owns the partition then."""
+        self._paused = True
+        self._inbox.clear()
+        self.waiting = 0
+        self._wake.set()
+        if self.ready:
+            await self._quiet.wait()
+            await self._relay.below(1)
+
+    def resume(self) -> None:
+        """The partition is still (or again) ours: go on, if nobody has claimed it meanwhile."""
+        self._paused, self._recheck = False, True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Own the partition until cancelled. After any trouble memory is dropped and the partition
+        is claimed again, with back-off, so that it is never left without an owner.
+
+        Raises
+        ------
+        ConfigError, Incompatible
+            Trying again cannot help.
+        """
+        backoff = Backoff(first_seconds=0.2)
+        while True:
+            try:
+                await self._own(backoff)
+            except (ConfigError, Incompatible):
+                raise
+            except (StreamAppError, _EngineFailed) as error:
+                self._note(error)
+            finally:
+                self._let_go()
+            await backoff.wait()
+
+    async def _own(self, backoff: Backoff) -> None:
+        await self._claim()
+        relay = asyncio.create_task(self._relay.run())
+        relay.add_done_callback(lambda _: self._wake.set())
+        try:
+            while True:
+                self._wake.clear()
+                if relay.done():
+                    relay.result()  # it only ends with an error
+                work = None if self._paused else await self._next_work()
+                if work is None:
+                    self._quiet.set()
+                    await self._wake.wait()
+                    continue
+                self._quiet.clear()
+                await self._commit(work)
+                backoff.reset()
+        finally:
+            relay.cancel()
+            with suppress(asyncio.CancelledError):
+                await relay
+
+    async def _claim(self) -> None:
+        context = self._context
+        began = context.clock.monotonic()
+        claim = await context.store.claim(self.number, context.owner)
+        await context.models.refresh()
+        processor = self._new_processor()
+        processor.table.topic_names = dict(claim.names)
+        async for chunk in context.store.load(self.number):
+            processor.put([account for account, _ in chunk], [state for _, state in chunk])
+            await asyncio.sleep(0)  # heartbeats share the loop
+        processor.recount()
+        self._processor, self._position = processor, claim.position
+        self._relay = self._new_relay(claim.position.outbox_first)
+        self._outbox_next = claim.position.outbox_first + len(claim.outbox)
+        if claim.outbox:
+            log.info("partition %d: publishing %d outbox entries", self.number, len(claim.outbox))
+            self._relay.put([_from_entry(entry) for entry in claim.outbox], self._outbox_next)
+        self._recheck = False
+        await self._start_reading()
+        took = context.clock.monotonic() - began
+        context.metrics.claim.observe(took)
+        log.info(
+            "partition %d: claimed with epoch %d, %d accounts, in %.2f s",
+            self.number,
+            claim.position.epoch,
+            len(processor.table),
+            took,
+        )
+
+    async def _start_reading(self) -> None:
+        stored = self._position.offsets
+        used = await self._context.log.seek(self.number, stored)
+        for topic, offset in used.items():
+            missed = offset - stored.get(topic, offset)
+            if missed > 0:
+                self._context.metrics.gaps.inc(missed)
+                log.error("partition %d: retention removed %d unread records of %s",
+                          self.number, missed, topic)  # fmt: skip
+        self.ready = True
+
+    async def _next_work(self) -> Work | None:
+        if self._recheck:
+            self._recheck = False
+            await self._check_still_mine()
+        if self._ticked:
+            self._ticked = False
+            if (work := await self._time_passes()) is not None:
+                return work
+        if not self._inbox:
+            return None
+        limit = self._context.pipeline.settings.worker.outbox_limit
+        if self._relay.pending >= limit:
+            began = self._context.clock.monotonic()
+            log.warning("partition %d: waits, %d messages are not on Kafka yet",
+                        self.number, self._relay.pending)  # fmt: skip
+            await self._relay.below(limit)
+            self._context.metrics.waits.labels("outbox").inc(
+                self._context.clock.monotonic() - began
+            )
+            return None
+        return self._process(self._take())
+
+    def _take(self) -> list[Record]:
+        count = 1 if self._singly else self._context.pipeline.settings.worker.max_batch
+        self._singly = max(self._singly - 1, 0)
+        records, self._inbox = self._inbox[:count], self._inbox[count:]
+        self.waiting = len(self._inbox)
+        if self._inbox:
+            self._wake.set()
+        self._context.taken()
+        return records
+
+    def _process(self, records: list[Record]) -> Work:
+        context = self._context
+        began = context.clock.monotonic()
+        try:
+            work = self._processor.process(records, context.models.assigner, context.clock.now_us())
+        except Exception as error:
+            raise _EngineFailed(records) from error
+        context.metrics.step.observe(context.clock.monotonic() - began)
+        for record in records:
+            context.metrics.records.labels(record.topic).inc()
+        return work
+
+    async def _time_passes(self) -> Work | None:
+        """The sweep: silence decides as of the clock, or, while the partition lags behind, as of
+        the event time it has reached, so that a backlog does not look like silence."""
+        context, position = self._context, self._position
+        if self._relay.acknowledged > position.outbox_first:
+            first = self._relay.acknowledged
+            await context.store.trim(self.number, position.epoch, first)
+            self._position = replace(position, outbox_first=first)
+        now_us = context.clock.now_us()
+        grace = round(context.pipeline.settings.worker.sweep_grace_seconds * SECOND)
+        until_us = now_us - grace
+        assigner = context.models.assigner
+        context.log.show_progress(self.number, position.offsets)
+        if not self._processor.due(until_us, assigner):
+            return None
+        ends = await context.log.end_offsets(self.number)
+        lag = sum(max(end - position.offsets.get(topic, 0), 0) for topic, end in ends.items())
+        context.metrics.lag.labels(str(self.number)).set(lag)
+        if lag:
+            until_us = min(until_us, self._processor.watermark_us)
+        work = self._processor.sweep(until_us, assigner, now_us)
+        return None if work.empty else work
+
+    async def _check_still_mine(self) -> None:
+        """After a rebalance that gave the partition back: has somebody had it in between?"""
+        stored = await self._context.store.position(self.number)
+        mine = self._position
+        if (stored.epoch, stored.revision) != (mine.epoch, mine.revision):
+            raise Moved(f"partition {self.number} was owned by somebody else in between")
+        await self._start_reading()
+
+    async def _commit(self, work: Work) -> None:
+        context, expected = self._context, self._position
+        commit = Commit(
+            expected=expected,
+            offsets={**expected.offsets, **work.offsets},
+            model_version=max(work.model_version, expected.model_version),
+            outbox_first=self._relay.acknowledged,
+            states=work.states,
+            profiles=work.profiles,
+            outbox=[_to_entry(message) for message in work.outbox],
+            names=work.names,
+            summary=work.summary,
+        )
+        began = context.clock.monotonic()
+        self._position = await self._apply(commit)
+        self._outbox_next += len(work.outbox)
+        context.metrics.commit.observe(context.clock.monotonic() - began)
+        self._relay.put(
+            [*work.outbox, *work.samples],
+            self._outbox_next,
+            began,
+            [change.lag_ms / 1_000 for change in work.effects.changes],
+        )
+        self._count(work)
+
+    async def _apply(self, commit: Commit) -> Position:
+        """Commit; while Redis is away, wait; when the outcome is unknown, look."""
+        context = self._context
+        backoff = Backoff()
+        while True:
+            began = context.clock.monotonic()
+            try:
+                return await context.store.commit(self.number, commit)
+            except OutcomeUnknown as error:
+                log.warning("partition %d: commit without an answer: %s", self.number, error)
+                with suppress(Unavailable):
+                    stored = await context.store.position(self.number)
+                    if stored.epoch == commit.expected.epoch and (
+                        stored.revision == commit.expected.revision + 1
+                    ):
+                        return stored
+            except Unavailable as error:
+                log.warning("partition %d waits for Redis to commit: %s", self.number, error)
+            await backoff.wait()
+            context.metrics.waits.labels("redis").inc(context.clock.monotonic() - began)
+
+    def _count(self, work: Work) -> None:
+        metrics, effects = self._context.metrics, work.effects
+        metrics.commits.inc()
+        metrics.events.inc(effects.applied)
+        metrics.duplicates.inc(effects.duplicates)
+        metrics.forwarded.inc(work.forwarded)
+        metrics.spikes.inc(len(effects.spikes))
+        metrics.accounts.labels(str(self.number)).set(len(self._processor.table))
+        for reason, count in work.rejected.items():
+            metrics.dead_letters.labels(reason).inc(count)
+        for change in effects.changes:
+            metrics.changes.labels(change.reason).inc()
+
+    def _note(self, error: Exception) -> None:
+        """Say what happened, and remember a record that the engine fails on."""
+        self._context.metrics.losses.labels(type(error).__name__.strip("_")).inc()
+        if isinstance(error, _EngineFailed):
+            log.error("partition %d: %s", self.number, error, exc_info=error.__cause__)
+            if len(error.records) == 1:
+                (record,) = error.records
+                self._poison.add((record.topic, record.offset))
+            else:
+                self._singly = len(error.records)
+        elif isinstance(error, Fenced):
+            log.warning("partition %d: claimed by another owner: %s", self.number, error)
+        else:
+            log.warning("partition %d: dropped from memory: %s", self.number, error)
+
+    def _let_go(self) -> None:
+        self.ready = False
+        self._context.log.pause(self.number)
+        self._inbox.clear()
+        self.waiting = 0
+        self._context.taken()
+        self._processor = self._new_processor()
+        self._quiet.set()
+
+    def _new_processor(self) -> Processor:
+        context = self._context
+        processor = Processor(context.pipeline, self.number, context.partitions)
+        processor.poisonous = self._poison
+        return processor
+
+    def _new_relay(self, outbox_first: int) -> Relay:
+        context = self._context
+        return Relay(self.number, outbox_first, context.publisher, context.clock, context.metrics)

@@ -1,0 +1,237 @@
+"""One worker: reads records of the partitions that the group gives it, and runs their owners."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+from stream_app.errors import StreamAppError, Unavailable
+from stream_app.features.table import LAYOUT
+from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
+from stream_app.settings import Settings
+from stream_app.streams.backoff import Backoff
+from stream_app.streams.metrics import Metrics
+from stream_app.streams.models import Models
+from stream_app.streams.partition import Context, Partition
+from stream_app.streams.ports import Clock, EventLog, Publisher, StateStore
+from stream_app.streams.processor import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """`start`, then `run` until `stop`. A `Listener` of its log.
+
+    Raises from `start` and `run` what trying again cannot mend: `ConfigError`, `Incompatible`; and
+    `Unavailable` from `start`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        store: StateStore,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        owner: str = "worker",
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.metrics = metrics or Metrics()
+        self._settings = settings
+        self._log, self._store, self._publisher, self._clock = log, store, publisher, clock
+        self._owner = owner
+        self._models = Models(store, settings.segments.margin, self.metrics)
+        self._registered = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._context: Context | None = None
+        self._partitions: dict[int, Partition] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+        self._reached = False
+        """Whether the last poll reached the log."""
+        self._beat = clock.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loops go round; false for half a minute of standstill."""
+        return self._clock.monotonic() - self._beat < 30.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the log is reached and every partition that is owned is being read."""
+        return (
+            self._registered.is_set()
+            and self._reached
+            and not self._stopping.is_set()
+            and all(partition.ready for partition in self._partitions.values())
+        )
+
+    async def start(self) -> None:
+        """Connect to everything and join the group."""
+        await self._store.start()
+        await self._publisher.start()
+        partitions = await self._log.start(self)
+        await self._store.register(partitions, LAYOUT)
+        await self._models.refresh()
+        self._context = Context(
+            owner=self._owner,
+            partitions=partitions,
+            pipeline=Pipeline(self._settings),
+            log=self._log,
+            store=self._store,
+            publisher=self._publisher,
+            clock=self._clock,
+            models=self._models,
+            metrics=self.metrics,
+            taken=self._taken.set,
+        )
+        self._registered.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called."""
+        loops = [
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._tick()),
+            asyncio.create_task(self._watch_model()),
+        ]
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([*loops, stop], return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
+                if loop.done():
+                    loop.result()
+        finally:
+            await _end([*loops, stop])
+        if self._failure is not None:
+            raise self._failure
+
+    async def stop(self) -> None:
+        """Finish the batches in flight, publish, leave the group; within the deadline."""
+        self._stopping.set()
+        await self._rest(self._partitions)
+        await self._drop(list(self._tasks))
+        await self._log.stop()
+        await self._publisher.stop()
+        await self._store.stop()
+
+    async def on_revoked(self, partitions: frozenset[int]) -> None:
+        """`Listener`: finish what is in flight; memory is kept in case they come back."""
+        await self._rest(partitions)
+
+    async def on_assigned(self, partitions: frozenset[int]) -> None:
+        """`Listener`: drop what went away, go on with what stayed, claim what is new."""
+        await self._registered.wait()
+        await self._drop([p for p in self._partitions if p not in partitions])
+        log.info("%s owns partitions %s", self._owner, sorted(partitions))
+        for number in sorted(partitions):
+            if number in self._partitions:
+                self._partitions[number].resume()
+            elif not self._stopping.is_set():
+                self._add(number)
+
+    def _add(self, number: int) -> None:
+        assert self._context is not None
+        self._partitions[number] = partition = Partition(number, self._context)
+        self._tasks[number] = task = asyncio.create_task(partition.run())
+        task.add_done_callback(self._partition_ended)
+
+    def _partition_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self._stopping.set()
+
+    async def _rest(self, partitions: Iterable[int]) -> None:
+        """Pause partitions; those that cannot finish in time are dropped from memory. What they
+        had committed lies in the outbox, and the next owner publishes it."""
+        pausing = {
+            p: asyncio.create_task(self._partitions[p].pause())
+            for p in partitions
+            if p in self._partitions
+        }
+        if not pausing:
+            return
+        deadline = self._settings.worker.shutdown_seconds
+        _, late = await asyncio.wait(pausing.values(), timeout=deadline)
+        if late:
+            numbers = [p for p, task in pausing.items() if task in late]
+            log.warning("partitions %s did not finish in %.0f s", numbers, deadline)
+            await _end(late)
+            await self._drop(numbers)
+
+    async def _drop(self, numbers: Iterable[int]) -> None:
+        tasks = []
+        for number in numbers:
+            self._partitions.pop(number, None)
+            if (task := self._tasks.pop(number, None)) is not None:
+                tasks.append(task)
+        await _end(tasks)
+
+    async def _read(self) -> None:
+        limit = 2 * self._settings.worker.max_batch
+        backoff = Backoff()
+        while True:
+            self._beat = self._clock.monotonic()
+            self._taken.clear()
+            if sum(partition.waiting for partition in self._partitions.values()) >= limit:
+                await self._taken.wait()
+                continue
+            try:
+                batches = await self._log.poll(
+                    self._settings.worker.max_batch, self._settings.worker.poll_seconds
+                )
+            except Unavailable as error:
+                self._reached = False
+                log.warning("waiting for Kafka to read: %s", error)
+                await backoff.wait()
+                continue
+            self._reached = True
+            backoff.reset()
+            for number, records in batches.items():
+                if (partition := self._partitions.get(number)) is not None:
+                    partition.offer(records)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.worker.sweep_seconds)
+            for partition in self._partitions.values():
+                partition.tick()
+            self._show()
+
+    async def _watch_model(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.worker.model_poll_seconds)
+            try:
+                await self._models.refresh()
+            except Unavailable as error:
+                log.warning("waiting for Redis to ask for the model: %s", error)
+
+    def _show(self) -> None:
+        """Gauges that are sums over partitions."""
+        running = [partition for partition in self._partitions.values() if partition.ready]
+        sizes: Counter[int] = Counter()
+        for partition in running:
+            sizes.update(partition.summary.segments)
+        assigner = self._models.assigner
+        names = assigner.names if assigner else {UNSEGMENTED: UNSEGMENTED_NAME}
+        self.metrics.segment_accounts.clear()
+        for segment, accounts in sizes.items():
+            name = names.get(segment, "")
+            self.metrics.segment_accounts.labels(str(segment), name).set(accounts)
+        self.metrics.partitions.set(len(running))
+        self.metrics.ready.set(self.ready)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]] | Iterable[asyncio.Task[object]]) -> None:
+    """Cancel tasks and wait until they have ended; a failure that nobody has seen is logged."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, StreamAppError):
+            log.warning("while ending: %s", outcome)
+        elif isinstance(outcome, Exception):
+            log.error("while ending", exc_info=outcome)
