@@ -234,13 +234,31 @@ def _parse_object(value: bytes) -> dict[str, Any]:
         raise _Reject(Reason.INVALID_ENCODING, "the value is not UTF-8") from None
     except RecursionError:
         raise _Reject(Reason.TOO_DEEP, "the value is nested too deeply") from None
+    except msgspec.ValidationError as error:  # a number that no type can hold
+        raise _Reject(Reason.INVALID_FIELD, str(error)) from None
     except msgspec.DecodeError as error:
-        if "surrogate" in str(error):
-            raise _Reject(Reason.INVALID_ENCODING, str(error)) from None
-        raise _Reject(Reason.NOT_JSON, str(error)) from None
+        raise _Reject(*_unreadable(value, error)) from None
     if not isinstance(body, dict):
         raise _Reject(Reason.NOT_AN_OBJECT, "the value is JSON, but not an object")
     return body
+
+
+_LONE_SURROGATE = re.compile(
+    rb"(?<!\\)(?:\\\\)*"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _unreadable(value: bytes, error: msgspec.DecodeError) -> tuple[Reason, str]:
+    """Why a value is not JSON. The parser stops at the first trouble, whatever lies behind it."""
+    try:
+        bytes(value).decode()
+    except UnicodeDecodeError:
+        return Reason.INVALID_ENCODING, "the value is not UTF-8"
+    if _LONE_SURROGATE.search(value):
+        return Reason.INVALID_ENCODING, "the value has a lone surrogate"
+    return Reason.NOT_JSON, str(error)
 
 
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -250,7 +268,7 @@ _AT = re.compile(r" - at `\$\.(\w+)")
 def _explain(message: str) -> tuple[Reason, str]:
     """Reason code for a msgspec validation message. The messages name types, never values,
     except for an enumeration's invalid value, which is left out."""
-    message = re.sub(r"Invalid enum value '.*'", "Invalid value", message, flags=re.DOTALL)
+    message = re.sub(r"Invalid enum value .*(?= - at )", "Invalid value", message, flags=re.DOTALL)
     if match := _MISSING.search(message):
         name = match.group(1)
         reason = Reason.NO_ACCOUNT if name == "account_id" else Reason.MISSING_FIELD
