@@ -1,1 +1,1 @@
-"""The ports to the world (event log, state store, clock) and their adapters."""
+"""Streams: ports to Kafka, Redis and time, their adapters, the worker loop, and replay."""

@@ -1,0 +1,103 @@
+"""The trainer beside its world: samples in, snapshots to the store and to `segment-models`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from stream_app.changes.types import FeatureSample
+from stream_app.events.instants import parse
+from stream_app.segments.snapshot import Snapshot, write_snapshot
+from stream_app.segments.trainer import Trainer
+from stream_app.settings import SegmentSettings
+from stream_app.streams.messages import Messages
+from stream_app.streams.ports import Publisher, StateStore
+
+log = logging.getLogger(__name__)
+
+_CHECKPOINT_VECTORS = 1_000
+"""Vectors learnt between two checkpoints without a snapshot: what a crash may forget."""
+
+_decode = msgspec.json.Decoder(FeatureSample).decode
+
+
+class Training:
+    """Feeds the trainer. Exactly one should be active; if there are two for a moment, the store
+    accepts each version from one of them only, and the other starts again from what is stored."""
+
+    def __init__(
+        self,
+        settings: SegmentSettings,
+        store: StateStore,
+        publisher: Publisher,
+        messages: Messages,
+    ) -> None:
+        self._settings = settings
+        self._store, self._publisher, self._messages = store, publisher, messages
+        self._trainer: Trainer | None = None
+        self._saved_at = 0
+
+    async def learn(self, samples: Sequence[bytes]) -> Snapshot | None:
+        """Learn samples (JSON of `FeatureSample`) in order; a sample that cannot be read is
+        skipped, with a log line. Returns the snapshot that was published, if one was due.
+
+        Raises
+        ------
+        Unavailable
+            The store or the log did not answer. Samples may be lost; the model is not.
+        Incompatible
+            The stored checkpoint belongs to other features.
+        """
+        trainer = self._trainer = self._trainer or await self._restore()
+        read = [sample for data in samples if (sample := _read(data)) is not None]
+        if not read:
+            return None
+        vectors, at_us = [s.vector for s in read], [parse(s.at) for s in read]
+        # In a thread: a warm start takes a second, and heartbeats share the loop.
+        snapshot = await asyncio.to_thread(trainer.learn, vectors, at_us)
+        try:
+            if snapshot is not None:
+                return await self._issue(trainer, snapshot)
+            if trainer.vectors - self._saved_at >= _CHECKPOINT_VECTORS:
+                await self._store.save_trainer_checkpoint(trainer.checkpoint())
+                self._saved_at = trainer.vectors
+        except BaseException:
+            self._trainer = None  # begin again from what is stored
+            raise
+        return None
+
+    async def _issue(self, trainer: Trainer, snapshot: Snapshot) -> Snapshot | None:
+        saved = await self._store.save_snapshot(
+            snapshot.version, write_snapshot(snapshot), trainer.checkpoint()
+        )
+        if not saved:
+            log.warning("model version %d was issued by another trainer", snapshot.version)
+            self._trainer = None
+            return None
+        self._saved_at = trainer.vectors
+        await self._publisher.publish([self._messages.model(snapshot)])
+        names = ", ".join(segment.name for segment in snapshot.segments)
+        log.info("model version %d after %d vectors: %s", snapshot.version, snapshot.vectors, names)
+        return snapshot
+
+    async def _restore(self) -> Trainer:
+        trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
+        if trainer.version:
+            # A crash may have come between storing the newest version and publishing it.
+            found = await self._store.snapshot(trainer.version)
+            if found is not None:
+                snapshot = msgspec.json.decode(found[1], type=Snapshot)
+                await self._publisher.publish([self._messages.model(snapshot)])
+        self._saved_at = trainer.vectors
+        return trainer
+
+
+def _read(data: bytes) -> FeatureSample | None:
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("a feature sample could not be read: %s", error)
+        return None
