@@ -34,7 +34,7 @@ def schema(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the JSON Schemas of all events and the AsyncAPI document; or print, write, check them."""
+    """List, print, write or check the JSON Schemas of all events and the AsyncAPI document."""
     if sum((name is not None, write is not None, check)) > 1:
         raise UsageError("give a name, --write or --check, not several of them")
     if name is not None:

@@ -1,0 +1,1 @@
+"""The contract with the outside: JSON Schemas and the AsyncAPI document."""

@@ -1,0 +1,73 @@
+"""Checks that any test can apply to what it publishes: our schemas, and the official library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from cloudevents.core.base import BaseCloudEvent
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
+from jsonschema import Draft202012Validator, FormatChecker
+
+from stream_app.changes.types import OUTPUT_TYPES, DeadLetter
+from stream_app.schemas import documents, event_schemas, headers_schema
+
+FORMATS = FormatChecker(())
+NAMES = {ce_type: ce_type.removeprefix("stream-app.") for ce_type in OUTPUT_TYPES.values()}
+
+
+@FORMATS.checks("date-time", ValueError)
+def _is_date_time(value: object) -> bool:
+    """RFC 3339; without this, jsonschema checks `date-time` only if a further package is there."""
+    if isinstance(value, str):
+        datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.upper()))
+    return True
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """Validator of a schema by its name."""
+    return validator_of(documents()[name].content)
+
+
+def validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """Validator of a schema, with formats."""
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, format_checker=FORMATS)
+
+
+def check_published(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+) -> BaseCloudEvent:
+    """A record of an output topic: valid headers and payload, and a CloudEvent to the official
+    library, which returns it."""
+    assert len(dict(headers)) == len(headers), "a header stands twice"
+    texts = {n: v.decode() if not n.startswith("original-") else "" for n, v in headers}
+    ce_type = texts["ce_type"]
+    validator_of(headers_schema(ce_type)).validate(texts)
+    ours = {n: v for n, v in headers if not n.startswith("original-")}
+    event = from_binary(KafkaMessage(headers=ours, key=None, value=value or b""), JSONFormat())
+    assert event.get_type() == ce_type
+    if ce_type != OUTPUT_TYPES[DeadLetter]:
+        assert value is not None
+        assert key == texts["ce_subject"].encode()
+        payload = msgspec.json.decode(value)
+        validator(NAMES[ce_type]).validate(payload)
+        assert event.get_data() == payload
+    return event
+
+
+def is_valid(name: str, instance: object) -> bool:
+    """Whether an instance fits the schema of this name."""
+    return bool(validator(name).is_valid(instance))
+
+
+def all_schemas() -> dict[str, Mapping[str, Any]]:
+    """Every JSON Schema by name, those of headers included."""
+    found: dict[str, Mapping[str, Any]] = {n: s.document for n, s in event_schemas().items()}
+    return found | {f"{ce_type} headers": headers_schema(ce_type) for ce_type in NAMES}
