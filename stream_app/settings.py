@@ -169,6 +169,8 @@ class SegmentSettings(_Section):
     distance between centres."""
     seed: int = 7
     """Seed of the warm start."""
+    train: bool = True
+    """Whether workers train the model. Off: the newest snapshot in Redis stays as it is."""
 
     @model_validator(mode="after")
     def _limits(self) -> SegmentSettings:

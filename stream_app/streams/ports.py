@@ -238,5 +238,3 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never goes back."""
-
-    async def sleep(self, seconds: float) -> None: ...

@@ -1,0 +1,1 @@
+"""The Faust application: the worker's shell, and every low-rate processor."""

@@ -1,0 +1,48 @@
+"""`stream-app worker`: a worker process on Kafka and Redis, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream_app.app.application import Application
+    from stream_app.settings import Settings
+
+
+def worker() -> None:
+    """Process events from Kafka, keep state in Redis, publish changes. Ends on SIGTERM or Ctrl-C.
+
+    Exit codes: 0 stopped on request, 3 settings, 4 topics or state do not fit, 5 Kafka or Redis
+    could not be reached at the start.
+    """
+    from stream_app.settings import load  # noqa: PLC0415
+
+    settings = load()
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    from stream_app.app.application import Application  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    application = Application(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await application.check()
+    work = asyncio.create_task(_start_and_wait(application))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await application.stop()
+    if work.done():
+        work.result()
+    else:
+        work.cancel()
+
+
+async def _start_and_wait(application: Application) -> None:
+    await application.start()
+    await application.wait()
