@@ -62,8 +62,18 @@ ACCOUNT = np.dtype(
     ]
 )
 
-LAYOUT = sha256(repr(ACCOUNT.descr).encode()).hexdigest()[:16]
-"""Fingerprint of the record. State of another layout is refused, never misread."""
+
+
+def layout_of(record: np.dtype[np.void], columns: Sequence[str]) -> str:
+    """Fingerprint of a record: its fields, and what the columns of its arrays mean."""
+    return sha256(repr((record.descr, list(columns))).encode()).hexdigest()[:16]
+
+
+LAYOUT = layout_of(
+    ACCOUNT,
+    [f"{f.name}:{f.half_life_days}" for f in ROLLING] + [f"anchor:{d.name}" for d in MODEL_VECTOR],
+)
+"""Fingerprint of `ACCOUNT`. State of another layout is refused, never misread."""
 
 Rows = npt.NDArray[np.int64]
 

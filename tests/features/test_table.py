@@ -1,0 +1,132 @@
+"""The table of accounts: rows that stay, bytes that survive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
+from stream_app.features.table import (
+    ACCOUNT,
+    LAYOUT,
+    NEVER,
+    TOPIC_SLOT,
+    FeatureTable,
+    layout_of,
+)
+from tests.features.build import START_US, applied, event
+
+account_ids = st.lists(st.text(min_size=1, max_size=8), max_size=40)
+
+
+@given(st.lists(account_ids, max_size=5), st.integers(1, 8))
+def test_an_account_keeps_its_row_for_ever(batches: list[list[str]], capacity: int) -> None:
+    table, rows = FeatureTable(capacity), dict[str, int]()
+    for batch in batches:
+        for account, row in zip(batch, table.rows_of(batch).tolist(), strict=True):
+            assert rows.setdefault(account, row) == row
+    assert [table.ids[row] for row in rows.values()] == list(rows)
+    assert len(table) == len(rows) == len(table.live)
+
+
+def test_growing_keeps_what_is_there() -> None:
+    small, large = FeatureTable(1), FeatureTable(5_000)
+    for table in (small, large):
+        for i in range(3_000):
+            row = int(table.rows_of([f"account-{i}"])[0])
+            table.data["latest_us"][row] = i + 1
+            table.due_us[row] = i + 7
+    assert small.live.tobytes() == large.live.tobytes()
+    assert small.due_us[:3_000].tolist() == list(range(7, 3_007))
+    assert (small.due_us[3_000:] == NEVER).all()
+
+
+def test_a_new_account_is_in_no_segment_and_all_else_is_zero() -> None:
+    table = FeatureTable(1)
+    table.rows_of(["a", "b"])
+    empty = np.zeros(1, ACCOUNT)
+    empty["segment"] = -1
+    assert table.live.tobytes() == empty.tobytes() * 2
+
+
+def test_packed_accounts_can_be_put_anywhere_and_are_the_same_bytes() -> None:
+    table = applied([event(account=f"account-{i}", contact_id=f"c-{i}") for i in range(20)])
+    packed = dict(table.pack(np.arange(20)))
+    assert set(packed) == set(table.ids)
+    other = FeatureTable(2)
+    other.rows_of(["someone else", "account-7"])
+    backwards = list(packed)[::-1]
+    rows = other.put(backwards, [packed[account] for account in backwards])
+    assert dict(other.pack(rows)) == packed
+    assert len(other) == 21
+
+
+def test_putting_an_account_again_replaces_it() -> None:
+    table = applied([event(account="a")])
+    (old,) = [state for _, state in table.pack(np.array([0]))]
+    newer = applied([event(account="a"), event(account="a", at_us=START_US + 1)])
+    table.put(["a"], [state for _, state in newer.pack(np.array([0]))])
+    assert len(table) == 1
+    assert [state for _, state in table.pack(np.array([0]))] != [old]
+
+
+def test_packing_some_rows_packs_those() -> None:
+    table = applied([event(account=name) for name in "abc"])
+    assert [account for account, _ in table.pack(np.array([2, 0]))] == ["c", "a"]
+
+
+@pytest.mark.parametrize("length", [0, 1, ACCOUNT.itemsize - 1, ACCOUNT.itemsize + 1])
+def test_bytes_of_another_length_are_refused_before_anything_changes(length: int) -> None:
+    table = applied([event(account="a")])
+    before = table.live.tobytes()
+    with pytest.raises(ValueError, match=str(ACCOUNT.itemsize)):
+        table.put(["a", "b"], [bytes(ACCOUNT.itemsize), bytes(length)])
+    assert table.live.tobytes() == before
+    assert table.ids == ["a"]
+
+
+def test_putting_nothing_is_fine() -> None:
+    table = FeatureTable()
+    assert len(table.put([], [])) == 0
+
+
+def test_due_rows_come_longest_due_first() -> None:
+    table = FeatureTable()
+    table.rows_of([str(i) for i in range(6)])
+    table.due_us[:6] = [50, 10, NEVER, 30, 20, 40]
+    assert table.due_before(41, 10).tolist() == [1, 4, 3, 5]
+    assert table.due_before(40, 10).tolist() == [1, 4, 3]
+    assert table.due_before(100, 2).tolist() == [1, 4]
+    assert table.due_before(10, 2).tolist() == []
+
+
+def test_unchecked_rows_are_taken_once_each() -> None:
+    table = FeatureTable()
+    table.rows_of([str(i) for i in range(5)])
+    assert [table.take_unchecked(2).tolist() for _ in range(4)] == [[0, 1], [2, 3], [4], []]
+
+
+def test_the_record_is_packed_and_little_endian() -> None:
+    """Its bytes are stored as they are, and read on other machines."""
+    assert sum(ACCOUNT[name].itemsize for name in ACCOUNT.names or ()) == ACCOUNT.itemsize
+    for dtype in (ACCOUNT, TOPIC_SLOT):
+        for name in dtype.names or ():
+            base = dtype[name].base
+            if base.names is None:
+                assert base.str[0] in "<|", name
+
+
+def test_another_layout_or_another_meaning_has_another_fingerprint() -> None:
+    columns = [f"{f.name}:{f.half_life_days}" for f in ROLLING]
+    columns += [f"anchor:{d.name}" for d in MODEL_VECTOR]
+    assert layout_of(ACCOUNT, columns) == LAYOUT
+    swapped = [columns[1], columns[0], *columns[2:]]
+    renamed = ["web_hits_1d:1", *columns[1:]]
+    slower = ["web_visits_1d:2", *columns[1:]]
+    wider = np.dtype([*ACCOUNT.descr, ("more", "<u1")])
+    reordered = np.dtype([*ACCOUNT.descr[1:], ACCOUNT.descr[0]])
+    others = [layout_of(ACCOUNT, names) for names in (swapped, renamed, slower)]
+    others += [layout_of(dtype, columns) for dtype in (wider, reordered)]
+    assert len({LAYOUT, *others}) == 6
