@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -137,6 +138,7 @@ async def create_topics(
         if planned:
             response = await admin.create_topics([_new_topic(topic, factor) for topic in planned])
             _check_created(response.topic_errors)
+            await _until_visible(admin, {topic.name for topic in planned}, settings)
     kept = tuple(topic.name for topic in topics if topic.name in existing)
     return Creation(created=planned, existing=kept, replication_factor=factor)
 
@@ -196,6 +198,15 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     found = await admin.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == 0}
+
+
+async def _until_visible(
+    admin: AIOKafkaAdminClient, names: set[str], settings: KafkaSettings
+) -> None:
+    """The controller answers a little before the brokers know of a topic."""
+    async with asyncio.timeout(settings.request_timeout_ms / 1_000):
+        while names - (await _counts(admin)).keys():  # noqa: ASYNC110 - Kafka has no event for it
+            await asyncio.sleep(0.05)
 
 
 def _new_topic(topic: Topic, replication_factor: int) -> NewTopic:

@@ -36,7 +36,11 @@ _REBALANCE_TIMEOUT_MS = 60_000
 _FETCH_WAIT_MS = 100
 # Kafka answers a fetch within _FETCH_WAIT_MS; after such a silence it is away.
 _SILENCE_SECONDS = 10.0
+# Lag displays need no more, and Kafka no less.
 _PROGRESS_SECONDS = 5.0
+_PROGRESS_TIMEOUT_SECONDS = 1.0
+# Longer than aiokafka's back-off (100 ms) after a request that failed.
+_ABANDON_SECONDS = 0.5
 # Far below what topics take by default (1 MiB), large enough to make up for a round trip.
 _BATCH_BYTES = 256 * 1024
 # `getmany` should end by its own time-out: one that is cancelled leaves a little behind.
@@ -91,7 +95,8 @@ class KafkaLog:
                 task.cancel()
                 await asyncio.wait({task})
         if self._consumer is not None:
-            await self._commit_progress()
+            if not self._silent_seconds:
+                await self._commit_progress()
             consumer, self._consumer = self._consumer, None
             await _leave(consumer)
 
@@ -166,7 +171,7 @@ class KafkaLog:
         if self._consumer is None or not offsets:
             return
         try:
-            async with asyncio.timeout(_LEAVE_SECONDS):
+            async with asyncio.timeout(_PROGRESS_TIMEOUT_SECONDS):
                 await self._consumer.commit(offsets)
         except KAFKA_FAILURES as error:
             log.debug("progress was not shown: %r", error)
@@ -256,6 +261,7 @@ class KafkaLog:
         )
         if heard != self._heard:
             self._heard, self._silent_seconds = heard, 0.0
+            return
         self._silent_seconds += waited_seconds
         if self._silent_seconds >= _SILENCE_SECONDS:
             raise Unavailable(
@@ -349,14 +355,26 @@ def _end_fetch(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _leave(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group and disconnect, also when Kafka does not answer."""
+    """Leave the group and disconnect, also when Kafka does not answer.
+
+    Then `stop` waits long, or is torn along half-way by a fetch that it cancels. A heartbeat that
+    is left behind would keep the member, and its partitions, in the group.
+    """
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=_LEAVE_SECONDS)
-    if not stopping.done():
-        await consumer._client.close()  # what waits for an answer now fails
-        await asyncio.wait({stopping}, timeout=_LEAVE_SECONDS)
-        stopping.cancel()
-        await asyncio.wait({stopping})
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    for task in (
+        stopping,
+        coordinator._coordination_task,
+        coordinator._heartbeat_task,
+        coordinator._commit_refresh_task,
+        fetcher._fetch_task,
+        *fetcher._pending_tasks,
+    ):
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    await consumer._client.close()
     if not stopping.cancelled() and (error := stopping.exception()) is not None:
         log.warning("leaving the group failed: %r", error)
 
@@ -501,11 +519,12 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     producer._closed = True
     sending = producer._sender.sender_task
     sending.cancel()
-    await producer.client.close()
-    await asyncio.wait({sending}, timeout=_LEAVE_SECONDS)
-    if not sending.done():
-        sending.cancel()
-        await asyncio.wait({sending})
+    await producer.client.close()  # requests under way fail, and are put back to be sent again
+    await asyncio.wait({sending}, timeout=_ABANDON_SECONDS)
+    metadata = producer.client._md_update_fut
+    if metadata is not None and not metadata.done():
+        metadata.set_result(False)  # before that they wait for metadata, which never comes now
+    await asyncio.wait({sending})
 
 
 def _append(batch: Any, message: Message) -> bool:
