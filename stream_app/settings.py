@@ -207,7 +207,7 @@ class WebSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8_080
-    """0: any free port."""
+    """0: no HTTP port at all."""
 
 
 class Settings(BaseSettings):

@@ -45,8 +45,7 @@ class Application:
         )
         self.faust = _faust_app(settings)
         self.plane = DataPlane(self.worker, beacon=self.faust.beacon, loop=self.faust.loop)
-        if settings.segments.train:
-            self._add_trainer()
+        self._add_trainer()
         self._add_web()
 
     async def check(self) -> None:
@@ -93,6 +92,10 @@ class Application:
         )
 
         async def train(stream: StreamT[bytes]) -> None:
+            if not settings.segments.train:
+                async for _ in stream:  # Faust needs something to consume
+                    pass
+                return
             await store.start()
             await publisher.start()
             backoff = Backoff()
@@ -143,7 +146,8 @@ def _faust_app(settings: Settings) -> faust.App:
         ),
         web_bind=web.host,
         web_host=web.host,
-        web_port=web.port,
+        web_port=web.port or 1,
+        web_enabled=web.port != 0,
         web_cors_options=None,
         worker_redirect_stdouts=False,
     )

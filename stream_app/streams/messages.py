@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -107,10 +108,12 @@ class Messages:
         )
 
     def _account(self, account: AccountSegment) -> Message:
+        # Late events move scores without moving `as_of`, so the content itself makes the id.
+        digest = sha256(_encode(account)).hexdigest()[:16]
         return self._event(
             topics.ACCOUNT_SEGMENTS,
             account,
-            f"{account.account_id}:{account.sequence}@{account.as_of}",
+            f"{account.account_id}:{account.sequence}:{digest}",
             parse(account.as_of),
             account.account_id,
         )

@@ -201,7 +201,7 @@ class Processor:
         before: list[Message],
         **counts: Any,
     ) -> Work:
-        messages = self._pipeline.messages
+        messages, segments = self._pipeline.messages, self._pipeline.settings.segments
         encode = msgspec.json.encode
         self._count(effects)
         return Work(
@@ -211,7 +211,7 @@ class Processor:
             profiles=[(id_, encode(account)) for id_, account in effects.accounts.items()],
             names=list(effects.new_topics.items()),
             outbox=before + messages.of(effects),
-            samples=[messages.sample(sample) for sample in effects.samples],
+            samples=[messages.sample(s) for s in effects.samples] if segments.train else [],
             summary=encode(self.summary(now_us)),
             effects=effects,
             **counts,

@@ -103,12 +103,27 @@ async def test_workers_on_kafka_and_redis_end_like_the_replay(
         bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, group=f"{topic_prefix}group"
     )
     store = RedisStore(RedisSettings(url=redis_url, prefix=topic_prefix))
+    try:
+        await compare(workers, replayed, kafka, store, redis_url, tmp_path)
+    finally:
+        await store.stop()
+
+
+async def compare(
+    workers: int,
+    replayed: Replayed,
+    kafka: KafkaSettings,
+    store: RedisStore,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    topic_prefix = kafka.topic_prefix
     await create_topics(kafka, topics.with_prefix(topic_prefix), partitions=PARTITIONS)
     await store.save_snapshot(1, write_snapshot(replayed.snapshot), b"")
     await publish(kafka, replayed.lines)
 
     environment = {
-        "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
+        "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "STREAM_APP_KAFKA__TOPIC_PREFIX": topic_prefix,
         "STREAM_APP_KAFKA__GROUP": kafka.group,
         "STREAM_APP_REDIS__URL": redis_url,
@@ -139,7 +154,6 @@ async def test_workers_on_kafka_and_redis_end_like_the_replay(
     assert await accounts(store, replayed.snapshot) == {
         account["account_id"]: account for account in replayed.read("accounts")
     }
-    await store.stop()
 
 
 async def publish(kafka: KafkaSettings, lines: list[bytes]) -> None:
