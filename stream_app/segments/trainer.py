@@ -1,4 +1,7 @@
-"""The trainer: a River pipeline that learns from account vectors and issues snapshots.
+"""The trainer: River's `StandardScaler | KMeans`, learning from account vectors, and its snapshots.
+
+The two are called one after the other, as River's pipeline does it, because the pipeline does not
+tell which centre a vector moved.
 
 Until enough vectors have arrived there is no model. Then k-means++ chooses the centres, which
 become those of River's online k-means; from there every vector moves its centre a little. While
@@ -13,7 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from river import cluster, compose, preprocessing
+from river import cluster, preprocessing
 
 from stream_app.errors import Incompatible
 from stream_app.events.instants import to_rfc3339
@@ -60,7 +63,6 @@ class Trainer:
         self._settings = settings
         self._scaler = preprocessing.StandardScaler()
         self._kmeans = cluster.KMeans(n_clusters=0, halflife=settings.halflife)
-        self._model = compose.Pipeline(self._scaler, self._kmeans)
         self._recent: deque[list[float]] = deque(maxlen=max(_RECENT, settings.warm_start_vectors))
         self._shares: dict[int, float] = {}
         self._names: dict[int, tuple[str, str]] = {}
@@ -104,8 +106,8 @@ class Trainer:
             if self.vectors >= self._settings.warm_start_vectors:
                 self._warm_start()
             return
-        self._model.learn_one(x)
-        nearest = self._kmeans.predict_one(self._scaler.transform_one(x))
+        self._scaler.learn_one(x)
+        nearest = self._kmeans.learn_predict_one(self._scaler.transform_one(x))
         for segment in self._shares:
             self._shares[segment] += _SHARE_STEP * ((segment == nearest) - self._shares[segment])
         if self._polish_at and self.vectors >= self._polish_at:
