@@ -133,9 +133,9 @@ class ScoreSettings(_Section):
 class SpikeSettings(_Section):
     """When unusual interest in a topic is reported."""
 
-    min_surprise: Positive = 5.0
+    min_surprise: Positive = 25.0
     """Evidence against the account's own baseline, in nats of the Poisson deviance."""
-    min_events: Positive = 5.0
+    min_events: Positive = 10.0
     """Fast interest (1-day half-life, in events) below which nothing is reported."""
     min_contacts: Annotated[int, Field(ge=1, le=32)] = 2
     """Distinct people on the topic, today or yesterday (UTC days)."""
