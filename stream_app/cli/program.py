@@ -60,7 +60,10 @@ def _nothing() -> None:
 ENTRIES = (
     Entry("worker", "Process events from Kafka, keep state in Redis, publish changes.", _service),
     Entry("replay", "Run files of events through the same engine, on event time.", _tool),
+    Entry("account", "Where one account stands, and what was last published.", _tool),
+    Entry("segments", "The current segments and how many accounts are in them.", _tool),
     Entry("schema", "Show, write or check the schemas of all events.", _nothing),
+    Entry("topics", "Create or list the Kafka topics.", _tool),
 )
 
 

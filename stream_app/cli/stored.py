@@ -1,0 +1,137 @@
+"""What the workers have stored, read without owning anything: deployment, counts, model, accounts.
+
+Only reads, so a Redis user without the right to write will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_app.changes import describe
+from stream_app.changes.types import AccountSegment
+from stream_app.errors import Incompatible, NotFound, UsageError
+from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
+from stream_app.settings import Settings
+from stream_app.streams.partitioning import partition_of
+from stream_app.streams.processor import Summary
+from stream_app.streams.redis_calls import RedisCalls
+from stream_app.streams.redis_store import RedisStore
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account as it is stored."""
+
+    account_id: str
+    partition: int
+    record: np.ndarray[tuple[int], Any]
+    """Its record, an array of one."""
+    published: dict[str, Any] | None
+    """What was last published of it, as JSON; None: nothing yet."""
+    topic_names: dict[int, str]
+
+    def now(self, model: Snapshot | None, at_us: int, settings: Settings) -> AccountSegment:
+        """Where it stands at an instant (not before its latest event)."""
+        return describe.account_at(
+            self.account_id,
+            self.record,
+            Assigner(model, settings.segments.margin) if model else None,
+            self.topic_names,
+            max(at_us, int(self.record[0]["latest_us"])),
+            settings.scores,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies under one Redis prefix."""
+
+    partitions: int
+    _settings: Settings
+    _store: RedisStore
+    _calls: RedisCalls
+
+    async def summaries(self) -> list[Summary]:
+        """Counts of the partitions that have any."""
+        found = await self._store.summaries(self.partitions)
+        return [msgspec.json.decode(data, type=Summary) for data in found if data]
+
+    async def model(self) -> Snapshot | None:
+        """The newest model, None before the first. Raises SnapshotRefused if it does not fit."""
+        found = await self._store.snapshot()
+        return read_snapshot(found[1]) if found else None
+
+    async def account(self, account_id: str) -> Account:
+        """One account. Raises NotFound, or UsageError for an id that is not text."""
+        try:
+            key = account_id.encode()
+        except UnicodeEncodeError:
+            raise UsageError("the account id is not UTF-8", hint="give the id as text") from None
+        partition = partition_of(key, self.partitions)
+        state, published = await self._store.account(partition, account_id)
+        if state is None:
+            known = sum(summary.accounts for summary in await self.summaries())
+            raise NotFound(
+                f"there is no account {account_id!r} among the {known:,} that are stored",
+                hint="upper and lower case count; an account is stored with its first valid event",
+            )
+        if len(state) != ACCOUNT.itemsize:
+            raise Incompatible(f"the state of {account_id!r} has another layout")
+        record = np.frombuffer(state, ACCOUNT)
+        codes = [int(code) for code in record[0]["topics"]["topic"] if code]
+        return Account(
+            account_id,
+            partition,
+            record,
+            msgspec.json.decode(published, type=dict[str, Any]) if published else None,
+            await self._topic_names(partition, codes),
+        )
+
+    async def _topic_names(self, partition: int, codes: list[int]) -> dict[int, str]:
+        """The port gives names only to a new owner, and this is none."""
+        if not codes:
+            return {}
+        key = f"{self._settings.redis.prefix}:{{{partition}}}:names"
+        names = await self._calls.call(key, "HMGET", key, *codes)
+        return {code: name.decode() for code, name in zip(codes, names, strict=True) if name}
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[Stored]:
+    """Open what is stored under the prefix of the settings.
+
+    Raises
+    ------
+    NotFound
+        No worker has ever registered there.
+    Incompatible
+        Another version of this program stored it.
+    ConfigError, Unavailable
+        Redis refuses, or does not answer.
+    """
+    store, calls = RedisStore(settings.redis), RedisCalls(settings.redis)
+    try:
+        deployment = await store.deployment()
+        if deployment is None:
+            raise NotFound(
+                f"no worker has run with the Redis prefix {settings.redis.prefix!r} yet",
+                hint="start `stream-app worker`, or set STREAM_APP_REDIS__PREFIX to the workers'",
+            )
+        partitions, layout = deployment
+        if layout != LAYOUT:
+            raise Incompatible(
+                f"the state under {settings.redis.prefix!r} has layout {layout}, this program "
+                f"reads {LAYOUT}",
+                hint="use the version of stream-app that the workers run",
+            )
+        yield Stored(partitions, settings, store, calls)
+    finally:
+        await calls.stop()
+        await store.stop()

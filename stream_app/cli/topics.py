@@ -1,0 +1,102 @@
+"""`stream-app topics`: create the Kafka topics, or list them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+topics = typer.Typer(add_completion=False, help="Create or list the Kafka topics.")
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@topics.command("create")
+def create(
+    replication_factor: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Copies of each partition. Default: 3, or as many as there are brokers.",
+            show_default=False,
+        ),
+    ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of each topic but those that must have one. It cannot change once accounts have "
+            "state. Default: 8, or what existing input topics have.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Create the topics that do not exist, with sensible settings; leave the others as they are.
+
+    JSON: `created` (name, partitions), `existing` (names), `replication_factor`.
+    """
+    from stream_app.settings import load  # noqa: PLC0415
+    from stream_app.streams.kafka_admin import create_topics  # noqa: PLC0415
+    from stream_app.streams.topics import with_prefix  # noqa: PLC0415
+
+    kafka = load().kafka
+    done = asyncio.run(
+        create_topics(
+            kafka,
+            with_prefix(kafka.topic_prefix),
+            partitions=partitions,
+            replication_factor=replication_factor,
+        )
+    )
+    from stream_app.cli.output import console, print_json, row, table  # noqa: PLC0415
+
+    if as_json:
+        created = [{"name": topic.name, "partitions": topic.partitions} for topic in done.created]
+        factor = done.replication_factor
+        existing = list(done.existing)
+        print_json({"created": created, "existing": existing, "replication_factor": factor})
+        return
+    rows = table("topic", "partitions", "", right=("partitions",))
+    for topic in done.created:
+        row(rows, topic.name, topic.partitions, "created")
+    for name in done.existing:
+        row(rows, name, "", "existed, left as it is", style="dim")
+    console().print(rows)
+
+
+@topics.command("list")
+def list_(as_json: _Json = False) -> None:
+    """List the topics of this program: their role, and whether Kafka has them.
+
+    JSON: `topics` (name, role, partitions; null where Kafka has no such topic, meaning).
+    """
+    from stream_app.settings import load  # noqa: PLC0415
+    from stream_app.streams.kafka_admin import partition_counts  # noqa: PLC0415
+    from stream_app.streams.topics import with_prefix  # noqa: PLC0415
+
+    kafka = load().kafka
+    wanted = with_prefix(kafka.topic_prefix)
+    counts = asyncio.run(partition_counts(kafka, [topic.name for topic in wanted]))
+    from stream_app.cli.output import console, print_json, row, table  # noqa: PLC0415
+
+    if as_json:
+        found = [
+            {
+                "name": topic.name,
+                "role": topic.role,
+                "partitions": counts.get(topic.name),
+                "meaning": topic.meaning,
+            }
+            for topic in wanted
+        ]
+        print_json({"topics": found})
+        return
+    rows = table("topic", "role", "partitions", "", right=("partitions",))
+    for topic in wanted:
+        row(rows, topic.name, topic.role, counts.get(topic.name, "missing"), topic.meaning)
+    screen = console()
+    screen.print(rows)
+    if len(counts) < len(wanted):
+        screen.print("\ncreate what is missing with `stream-app topics create`")
