@@ -123,6 +123,8 @@ class Partition:
         if self.ready:
             await self._quiet.wait()
             await self._relay.below(1)
+            with suppress(Fenced, Moved, Unavailable):  # else published again, with the same ids
+                await self._trim()
 
     def resume(self) -> None:
         """The partition is still (or again) ours: go on, if nobody has claimed it meanwhile."""
@@ -259,11 +261,8 @@ class Partition:
     async def _time_passes(self) -> Work | None:
         """The sweep: silence decides as of the clock, or, while the partition lags behind, as of
         the event time it has reached, so that a backlog does not look like silence."""
+        await self._trim()
         context, position = self._context, self._position
-        if self._relay.acknowledged > position.outbox_first:
-            first = self._relay.acknowledged
-            await context.store.trim(self.number, position.epoch, first)
-            self._position = replace(position, outbox_first=first)
         now_us = context.clock.now_us()
         grace = round(context.pipeline.settings.worker.sweep_grace_seconds * SECOND)
         until_us = now_us - grace
@@ -278,6 +277,12 @@ class Partition:
             until_us = min(until_us, self._processor.watermark_us)
         work = self._processor.sweep(until_us, assigner, now_us)
         return None if work.empty else work
+
+    async def _trim(self) -> None:
+        first = self._relay.acknowledged
+        if first > self._position.outbox_first:
+            await self._context.store.trim(self.number, self._position.epoch, first)
+            self._position = replace(self._position, outbox_first=first)
 
     async def _check_still_mine(self) -> None:
         """After a rebalance that gave the partition back: has somebody had it in between?"""
