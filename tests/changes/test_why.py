@@ -1,0 +1,138 @@
+"""The reasons of a change are true: putting the named features back puts the account back."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.changes.reasons import why
+from stream_app.events.instants import DAY
+from stream_app.events.types import Event
+from stream_app.features.catalogue import MODEL_VECTOR
+from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
+from stream_app.settings import Settings
+from tests.engine.scenario import QUIET_OR_BUSY, Run, snapshot, split, streams
+from tests.features.build import columns
+
+WIDTH = len(MODEL_VECTOR)
+NAMES = [dimension.name for dimension in MODEL_VECTOR]
+Floats = npt.NDArray[np.float64]
+
+
+def random_model(random: np.random.Generator) -> Snapshot:
+    """A model with random centres, means and scales; now and then a constant dimension."""
+    base = snapshot(1, {})
+    scale = random.uniform(0.2, 2.0, WIDTH)
+    scale[random.random(WIDTH) < 0.1] = 0.0
+    segments = [
+        SegmentModel(
+            id=10 + i,
+            name=f"{i}",
+            description="",
+            centre=random.normal(0.0, 1.5, WIDTH).tolist(),
+            share=0.0,
+        )
+        for i in range(int(random.integers(2, 9)))
+    ]
+    mean = random.uniform(0.0, 3.0, WIDTH).tolist()
+    return msgspec.structs.replace(base, mean=mean, scale=scale.tolist(), segments=segments)
+
+
+def random_vector(random: np.random.Generator) -> Floats:
+    """A model vector as accounts have them: many zeros, else up to some 50 of something."""
+    vector = np.log1p(random.exponential(6.0, WIDTH)) * (random.random(WIDTH) < 0.7)
+    return np.asarray(vector.astype(np.float32), np.float64)  # anchors are stored as float32
+
+
+def keeps(model: Snapshot, margin: float, own: int, vector: Floats) -> bool:
+    """Whether an account of segment `own` stays there, computed without numpy."""
+    scaled = [
+        (v - m) / s if s > 0 else 0.0
+        for v, m, s in zip(vector.tolist(), model.mean, model.scale, strict=True)
+    ]
+    distances = {s.id: math.dist(scaled, s.centre) for s in model.segments}
+    return min(distances.values()) >= (1 - margin) * distances[own] * (1 - 1e-12)
+
+
+def nearest(model: Snapshot, vector: Floats) -> int:
+    distances = Assigner(model, 0.0).distances(vector[None])[0]
+    return model.segments[int(distances.argmin())].id
+
+
+def test_restoring_the_named_features_returns_the_account() -> None:
+    """Over 1,500 random changes; and one feature less does not, so the list is not longer than
+    the truth."""
+    random = np.random.default_rng(5)
+    changes, lengths = 0, set()
+    while changes < 1_500:
+        model, margin = random_model(random), float(random.choice([0.0, 0.1, 0.2, 0.5]))
+        before, now = random_vector(random), random_vector(random)
+        unchanged = random.random(WIDTH) < 0.3
+        now[unchanged] = before[unchanged]
+        own = nearest(model, before)
+        if keeps(model, margin, own, now):
+            continue
+        changes += 1
+        moved = why(Assigner(model, margin), own, before, now)
+        named = [NAMES.index(one.feature) for one in moved]
+        lengths.add(len(named))
+        restored = now.copy()
+        for j in named:
+            assert not keeps(model, margin, own, restored)
+            restored[j] = before[j]
+        assert keeps(model, margin, own, restored)
+        assert len(set(named)) == len(named)
+        assert not unchanged[named].any()
+    assert lengths >= {1, 2, 3}  # the property was seen on lists that are lists
+
+
+def test_reasons_show_the_values_in_the_features_units() -> None:
+    model = snapshot(1, {"web_visits_7d": 1.0}, {"pricing_pages_28d": 9.0})
+    before, now = np.zeros(WIDTH), np.zeros(WIDTH)
+    now[NAMES.index("pricing_pages_28d")] = np.log1p(7.0)
+    (moved,) = why(Assigner(model, 0.2), 1, before, now)
+    assert (moved.feature, moved.label, moved.unit) == (
+        "pricing_pages_28d",
+        "pricing pages",
+        "pages",
+    )
+    assert (moved.before, moved.now) == (0.0, 7.0)
+
+
+def test_the_strongest_feature_comes_first() -> None:
+    model = snapshot(1, {}, {"pricing_pages_28d": 20.0, "web_visits_7d": 20.0})
+    before, now = np.zeros(WIDTH), np.zeros(WIDTH)
+    now[NAMES.index("pricing_pages_28d")] = np.log1p(20.0)
+    now[NAMES.index("web_visits_7d")] = np.log1p(8.0)
+    moved = why(Assigner(model, 0.5), 1, before, now)
+    assert moved[0].feature == "pricing_pages_28d"
+
+
+def test_a_segment_that_is_gone_has_no_reasons() -> None:
+    model = snapshot(1, {"web_visits_7d": 1.0}, {"pricing_pages_28d": 9.0})
+    assert why(Assigner(model, 0.2), 99, np.zeros(WIDTH), np.ones(WIDTH)) == []
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_every_change_by_behaviour_or_inactivity_says_why(data: st.DataObject) -> None:
+    """Through the engine: a non-empty list of words, each with a value that differs."""
+    events: list[Event] = data.draw(streams())
+    run = Run(Settings(), QUIET_OR_BUSY)
+    for batch in split(data.draw, events):
+        run.step(*batch)
+    run.sweep(int(columns(events).at_us.max()) + 60 * DAY)
+    labels = {dimension.label for dimension in MODEL_VECTOR}
+    for changes in run.outcome.changes.values():
+        for change in changes:
+            if change.reason in ("behaviour", "inactivity"):
+                assert change.why
+                assert {moved.label for moved in change.why} <= labels
+                assert change.why[0].before != change.why[0].now
+            else:
+                assert not change.why
