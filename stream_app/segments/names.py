@@ -11,25 +11,27 @@ _NOTABLE = 0.35
 """Scaled coordinate (standard deviations from the average account) from which a dimension may
 name a segment."""
 
-_NAMES = {
-    "pricing_pages_28d": ("Pricing researchers", 1.0),
-    "downloads_decision_28d": ("Late-stage evaluators", 0.2),
-    "downloads_early_28d": ("Content readers", 0.4),
-    "product_pages_28d": ("Product explorers", 2.0),
-    "email_clicks_28d": ("Newsletter clickers", 0.4),
-    "email_opens_28d": ("Newsletter readers", 1.0),
-    "web_visits_7d": ("Active this week", 3.0),
-    "web_visits_28d": ("Frequent visitors", 8.0),
-    "contacts_28d": ("Buying groups", 3.0),
-    "silence_days": ("Gone quiet", 3.0),
+_NAMES: dict[str, list[tuple[float, str]]] = {
+    "pricing_pages_28d": [(1.0, "Pricing researchers")],
+    "downloads_decision_28d": [(0.2, "Late-stage evaluators")],
+    "downloads_early_28d": [(0.4, "Content readers")],
+    "product_pages_28d": [(30.0, "Heavy product explorers"), (2.0, "Product explorers")],
+    "email_clicks_28d": [(0.4, "Newsletter clickers")],
+    "email_opens_28d": [(1.0, "Newsletter readers")],
+    "web_visits_7d": [(3.0, "Active this week")],
+    "web_visits_28d": [(40.0, "Heavy visitors"), (8.0, "Frequent visitors")],
+    "contacts_28d": [(3.0, "Buying groups")],
+    "silence_days": [(45.0, "Lapsed"), (10.0, "Gone quiet"), (3.0, "Cooling down")],
 }
-"""What a segment is called whose centre is high in a dimension, and the value (in the dimension's
+"""What a segment is called whose centre is high in a dimension, by the value (in the dimension's
 unit) from which the word is true at all: one person is no group, however rare people are."""
 
 _PREFERENCE = tuple(_NAMES)
 """Among dimensions that are about equally strong, the more telling one names the segment."""
 
-_AVERAGE = "Occasional visitors"
+_AVERAGE = [(8.0, "Regular visitors"), (2.0, "Occasional visitors"), (0.0, "Rare visitors")]
+"""Names of segments that are high in nothing, by page views a month."""
+
 _LABELS = {dimension.name: dimension.label for dimension in MODEL_VECTOR}
 _ORDER = [dimension.name for dimension in MODEL_VECTOR]
 
@@ -57,10 +59,16 @@ def _candidates(centre: Floats, values: Floats) -> list[str]:
     """Names that fit, best first; the list is long enough to be unique among any segments."""
     at = _ORDER.index
     strong = [n for n in _ranked(centre) if centre[at(n)] >= _NOTABLE]
-    bases = [_NAMES[n][0] for n in strong if values[at(n)] >= _NAMES[n][1]] or [_AVERAGE]
+    bases = [name for n in strong if (name := _graded(_NAMES[n], values[at(n)]))]
+    bases.append(_graded(_AVERAGE, max(values[at("web_visits_28d")], 0.0)))
     weak = sorted(_ORDER, key=lambda name: centre[_ORDER.index(name)])
     qualified = [f"{bases[0]}, few {_LABELS[name]}" for name in weak]
     return [*bases[:2], *qualified, *(f"{bases[0]} {i}" for i in range(2, 1_000))]
+
+
+def _graded(grades: list[tuple[float, str]], value: float) -> str:
+    """The first name whose least value is reached, else an empty text."""
+    return next((name for least, name in grades if value >= least), "")
 
 
 def _ranked(centre: Floats) -> list[str]:
