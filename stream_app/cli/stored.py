@@ -5,7 +5,7 @@ Only reads, so a Redis user without the right to write will do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,10 +63,18 @@ class Stored:
         found = await self._store.summaries(self.partitions)
         return [msgspec.json.decode(data, type=Summary) for data in found if data]
 
+    async def model_version(self) -> int:
+        """Version of the newest model, 0 before the first."""
+        return await self._store.current_version()
+
     async def model(self) -> Snapshot | None:
         """The newest model, None before the first. Raises SnapshotRefused if it does not fit."""
         found = await self._store.snapshot()
         return read_snapshot(found[1]) if found else None
+
+    async def offsets(self, partition: int) -> Mapping[str, int]:
+        """Next offset to read, per topic."""
+        return (await self._store.position(partition)).offsets
 
     async def account(self, account_id: str) -> Account:
         """One account. Raises NotFound, or UsageError for an id that is not text."""
