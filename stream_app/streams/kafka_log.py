@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from random import randrange
 from typing import Any
 
@@ -72,7 +73,9 @@ class KafkaLog:
         self._owned: frozenset[int] = frozenset()
         self._delivered: set[int] = set()
         self._failure: Exception | None = None
-        self._told: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._calls: set[asyncio.Task[None]] = set()
+        """Calls of the listener, one at a time by `_turn`."""
         self._leaving: asyncio.Task[None] | None = None
         self._heard = 0
         self._silent_seconds = 0.0
@@ -89,11 +92,11 @@ class KafkaLog:
         return self._partitions
 
     async def stop(self) -> None:
+        self._listener = None
         self._delivered.clear()
-        for task in (self._told, self._leaving, self._showing):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+        await _cancel(*self._calls, self._showing)
+        if self._leaving is not None:
+            await self._leaving
         if self._consumer is not None:
             if not self._silent_seconds:
                 await self._commit_progress()
@@ -201,6 +204,9 @@ class KafkaLog:
         except KAFKA_FAILURES as error:
             await consumer.stop()
             raise await why_unreachable(self._settings, error) from error
+        if self._listener is None:
+            await _leave(consumer)
+            raise Unavailable("the log was stopped")
         consumer.subscribe(self._topics, listener=_Callbacks(self, consumer))
         self._consumer = consumer
         self._silent_seconds = 0.0
@@ -281,9 +287,9 @@ class KafkaLog:
 
     async def _revoke(self, lost: frozenset[int]) -> None:
         if lost and self._listener is not None:
-            await self._tell(self._listener.on_revoked(lost))
+            await asyncio.wait({self._tell(partial(self._listener.on_revoked, lost))})
 
-    async def _assign(self, consumer: AIOKafkaConsumer, parts: set[TopicPartition]) -> None:
+    def _assign(self, consumer: AIOKafkaConsumer, parts: set[TopicPartition]) -> None:
         for part in parts:
             consumer.pause(part)
             consumer.seek(part, 0)  # any position: without one aiokafka looks for a committed one
@@ -297,7 +303,8 @@ class KafkaLog:
         )
         self._check_counts(consumer)
         if self._listener is not None:
-            await self._tell(self._listener.on_assigned(self._owned))
+            # Not awaited: aiokafka sends no heartbeats before its callback returns.
+            self._tell(partial(self._listener.on_assigned, self._owned))
 
     def _check_counts(self, consumer: AIOKafkaConsumer) -> None:
         known = {topic: consumer.partitions_for_topic(topic) for topic in self._topics}
@@ -314,13 +321,19 @@ class KafkaLog:
                 hint="partitions cannot be added once accounts have state",
             )
 
-    async def _tell(self, call: Coroutine[Any, Any, None]) -> None:
-        """Wait for the listener. aiokafka swallows what it raises: the next poll raises it."""
-        self._told = told = asyncio.create_task(call)
-        await asyncio.wait({told})
-        if not told.cancelled() and (error := told.exception()) is not None:
-            log.error("the listener failed; the next poll raises it", exc_info=error)
-            self._failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+    def _tell(self, call: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._call_in_turn(call))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
+    async def _call_in_turn(self, call: Callable[[], Awaitable[None]]) -> None:
+        async with self._turn:
+            try:
+                await call()
+            except Exception as error:
+                log.exception("the listener failed; the next poll raises it")
+                self._failure = error
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -342,7 +355,7 @@ class _Callbacks(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         if self._consumer is self._owner._consumer:
-            await self._owner._assign(self._consumer, assigned)
+            self._owner._assign(self._consumer, assigned)
 
 
 def _end_fetch(consumer: AIOKafkaConsumer) -> None:
@@ -363,20 +376,24 @@ async def _leave(consumer: AIOKafkaConsumer) -> None:
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.wait({stopping}, timeout=_LEAVE_SECONDS)
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
-    for task in (
+    await _cancel(
         stopping,
         coordinator._coordination_task,
         coordinator._heartbeat_task,
         coordinator._commit_refresh_task,
         fetcher._fetch_task,
         *fetcher._pending_tasks,
-    ):
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+    )
     await consumer._client.close()
     if not stopping.cancelled() and (error := stopping.exception()) is not None:
         log.warning("leaving the group failed: %r", error)
+
+
+async def _cancel(*tasks: asyncio.Task[Any] | None) -> None:
+    for task in tasks:
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 class KafkaPublisher:
@@ -482,6 +499,8 @@ class _Session:
 
     async def send(self, part: TopicPartition, messages: Sequence[Message]) -> None:
         """Returns when all are acknowledged."""
+        # Callers take turns here: in aiokafka, who waits longest for a full partition is not the
+        # first to go on, and its time-out counts what has passed several times.
         async with self._turns[part]:
             waiting = list(reversed(messages))
             while waiting:

@@ -45,7 +45,9 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Listener(Protocol):
-    """Who is told about assignment. Called from the log's own task; must not call `poll`."""
+    """Who is told about assignment. Called from the log's own task, one call at a time; must not
+    call `poll`. What a call raises comes out of the next `poll`. A rebalance waits for a call that
+    is still running, so long work (loading state) belongs elsewhere."""
 
     async def on_revoked(self, partitions: frozenset[int]) -> None:
         """These partitions are about to go to someone else. Finish work in flight; the log waits
@@ -78,13 +80,16 @@ class EventLog(Protocol):
     async def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Record]]:
         """Up to `max_records` new records, by partition; per topic in offset order. Returns an
         empty dict after `timeout_seconds` without records. Raises `Unavailable` when the log
-        cannot be reached (call again: nothing was lost)."""
+        cannot be reached (call again: nothing was lost; the group may assign everything anew),
+        and what a call of the listener has raised."""
 
     async def seek(self, partition: int, offsets: Mapping[str, int]) -> dict[str, int]:
         """Read `partition` from these next offsets on (topic -> offset; a topic that is absent
         starts at its beginning) and deliver it from now on. Returns the offsets really used: an
-        offset that retention has removed becomes the earliest there is, and the caller reports
-        the gap. No effect on a partition that is not assigned (any more)."""
+        offset that the log does not have becomes the earliest there is, and the caller reports
+        the gap. It has been removed by retention, or it lies beyond the end because the topic was
+        deleted and created anew. Returns {} without effect for a partition that is not assigned
+        (any more). Raises `Unavailable`."""
 
     def pause(self, partition: int) -> None:
         """Stop delivering `partition` until the next `seek` (back-pressure, or not ready yet)."""
@@ -108,7 +113,8 @@ class Publisher(Protocol):
         """Append in order; messages of one key keep their order, also across calls made one
         after another. Returns when every message is acknowledged by all in-sync replicas. Raises
         `Unavailable` when that is not known for at least one of them; publishing the same
-        messages again is then safe for readers, who see equal ids."""
+        messages again is then safe for readers, who see equal ids. Raises `Incompatible` when it
+        never will be: the topic does not exist, or takes no message of that size."""
 
 
 @dataclass(frozen=True, slots=True)
