@@ -10,24 +10,17 @@ own wait. Only changes that an event caused are measured; silence and models hav
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
+
+from stream_app.demo.picture import Lag
 
 _REMEMBERED = 50_000
 """Hand-overs per generation; two are kept. More than can wait in the topics at any time."""
 _RECENT, _RECENT_SECONDS = 2_000, 10.0
 _LOWEST_MS, _GROWTH, _BUCKETS = 0.01, 1.02, 1_000
 """Buckets of 2 % from 10 microseconds to more than an hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """Quantiles in real milliseconds; None: nothing was measured."""
-
-    p50: float | None = None
-    p99: float | None = None
 
 
 class Freshness:

@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_app.changes.types import ReasonCode
-from stream_app.demo.freshness import Lag
 
 Phase = Literal["starting", "running", "ending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Quantiles in real milliseconds; None: nothing was measured."""
+
+    p50: float | None = None
+    p99: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from stream_app.demo import cells
 from stream_app.demo.picture import ChangeLine, Picture, SegmentLine, SpikeLine
 from stream_app.demo.words import clock_time, milliseconds, plural, since
 
@@ -20,14 +21,10 @@ _REASONS = {
     "definition": "blue",
     "erased": "red",
 }
-_SPARKS = "▁▂▃▄▅▆▇█"
-_WIDE = 100
+_WIDE = 110
 """Columns from which there is room for sparklines and for the reasons of changes."""
 _TALL = 30
 """Lines from which sections are set apart by a blank line."""
-
-Cell = tuple[str, int, str]
-"""Text, width in columns (negative: to the right), style."""
 
 
 class View:
@@ -56,9 +53,9 @@ def lines(picture: Picture, width: int, height: int) -> list[Text]:
         _segments_title(picture, width),
         *segments, *gap,
         _changes_title(picture),
-        *_padded(_changes(picture, width), rest - spikes), *gap,
+        *cells.padded(_changes(picture, width), rest - spikes), *gap,
         _title("Latest spikes", f"{picture.totals.spikes:,} so far"),
-        *_padded(_spikes(picture, width), spikes),
+        *cells.padded(_spikes(picture, width), spikes),
         _footer(picture),
     ]  # fmt: skip
     for line in drawn:
@@ -73,7 +70,7 @@ def _header(picture: Picture, width: int) -> Iterator[Text]:
         left.append("has not begun")
     else:
         left.append(f"{clock_time(picture.now_us)}, day {int(picture.days) + 1}", "bold")
-    yield _spread(left, Text(f"{since(picture.seconds)} ", "dim"), width)
+    yield cells.spread(left, Text(f"{since(picture.seconds)} ", "dim"), width)
     yield Text.assemble(
         f" {totals.events:,} events, ",
         (f"{picture.events_per_second:,.0f} per second", "bold"),
@@ -106,10 +103,10 @@ def _segments(picture: Picture, width: int, room: int) -> Iterator[Text]:
         model = picture.model
         collected = f"{min(model.vectors, model.needed):,} of {model.needed:,}"
         bar = max(width - 59, 8)
-        yield _row(
+        yield cells.row(
             (f" Unsegmented: collecting vectors ({collected})", -48, ""),
             (f"{picture.accounts:,}", 8, "bold"),
-            (f" {_bar(model.vectors / model.needed, bar)}", -bar - 1, "dim"),
+            (f" {cells.bar(model.vectors / model.needed, bar)}", -bar - 1, "dim"),
         )
         return
     shown = picture.segments[: room if len(picture.segments) <= room else room - 1]
@@ -122,17 +119,17 @@ def _segments(picture: Picture, width: int, room: int) -> Iterator[Text]:
 
 
 def _segment(segment: SegmentLine, largest: int, accounts: int, colour: str, width: int) -> Text:
-    spark = _spark(segment.history) if width >= _WIDE else ""
+    spark = cells.spark(segment.history) if width >= _WIDE else ""
     bar = min(max((width - 50) // 2, 8), 40)
     name = width - bar - 27 - (17 if width >= _WIDE else 0)
     trend, style = "·", "dim"
     if segment.trend:
         trend = f"{'▲' if segment.trend > 0 else '▼'} {abs(segment.trend):,}"
         style = "green" if segment.trend > 0 else "red"
-    return _row(
+    return cells.row(
         (f" {segment.name}", -name, colour),
         (f"{segment.accounts:,}", 8, "bold"),
-        (" " + _bar(segment.accounts / max(largest, 1), bar), -(bar + 1), colour),
+        (" " + cells.bar(segment.accounts / max(largest, 1), bar), -(bar + 1), colour),
         (f"{segment.accounts / max(accounts, 1):.1%}", 7, ""),
         *([(f"  {spark}", -17, colour)] if width >= _WIDE else []),
         (trend, 10, style),
@@ -159,18 +156,18 @@ def _change(change: ChangeLine, colours: dict[str, str], width: int) -> Text:
     name = min(max((width - 36) // 4, 20), 40) if wide else 14
     account = 19 if wide else 18
     reason = change.reason.replace("_", " ")
-    cells: list[Cell] = [
+    line: list[cells.Cell] = [
         (f" {change.account}", -account, "bold"),
         (f" {change.previous or '(new)'}", -name - 1, colours.get(change.previous, "dim")),
         (" → ", 3, "dim"),
         (change.current or "(erased)", -name, colours.get(change.current, "dim")),
     ]
     if wide:
-        cells.append((f"  {reason}", -13, _REASONS.get(change.reason, "")))
-    used = sum(abs(size) for _, size, _ in cells)
+        line.append((f"  {reason}", -13, _REASONS.get(change.reason, "")))
+    used = sum(abs(size) for _, size, _ in line)
     why = _why(change.why, width - used - 3)
-    cells.append((f"  {why}", -(width - used), _REASONS.get(change.reason, "")))
-    return _row(*cells)
+    line.append((f"  {why}", -(width - used), _REASONS.get(change.reason, "")))
+    return cells.row(*line)
 
 
 def _why(parts: tuple[tuple[str, str], ...], width: int) -> str:
@@ -180,7 +177,7 @@ def _why(parts: tuple[tuple[str, str], ...], width: int) -> str:
         room = width - cell_len(values) - 1
         if text and cell_len(f"{text}, {label}") > room:
             break
-        name = label if cell_len(label) <= room else _fit(label, -max(room, 1)).rstrip()
+        name = label if cell_len(label) <= room else cells.fit(label, -max(room, 1)).rstrip()
         text += f"{', ' if text else ''}{name} {values}".rstrip()
     return text
 
@@ -194,7 +191,7 @@ def _spikes(picture: Picture, width: int) -> Iterator[Text]:
 def _spike(spike: SpikeLine, colours: dict[str, str], width: int) -> Text:
     account, topic = (19, 24) if width >= _WIDE else (18, 19)
     what = f" {spike.times:.1f} times as usual, {spike.people} people"
-    return _row(
+    return cells.row(
         (f" {spike.account}", -account, "bold"),
         (f" {spike.topic}", -topic, "cyan"),
         (what, -31, ""),
@@ -221,47 +218,6 @@ def _footer(picture: Picture) -> Text:
 
 def _title(name: str, about: str) -> Text:
     return Text.assemble((f" {name}", "bold underline"), "  ", (about, "dim"))
-
-
-def _padded(rows: Iterator[Text], count: int) -> list[Text]:
-    """Exactly `count` lines."""
-    taken = [row for row, _ in zip(rows, range(count), strict=False)]
-    return taken + [Text()] * (count - len(taken))
-
-
-def _spread(left: Text, right: Text, width: int) -> Text:
-    left.truncate(width - right.cell_len, pad=True)
-    return left.append_text(right)
-
-
-def _row(*cells: Cell) -> Text:
-    row = Text()
-    for text, size, style in cells:
-        row.append(_fit(text, size), style)
-    return row
-
-
-def _fit(text: str, size: int) -> str:
-    """`text` in exactly |size| columns, to the right if size is above 0, cut with an ellipsis."""
-    width = abs(size)
-    if cell_len(text) > width:
-        return set_cell_size(text, max(width - 1, 0)) + ("…" if width else "")
-    room = " " * (width - cell_len(text))
-    return room + text if size > 0 else text + room
-
-
-def _bar(share: float, width: int) -> str:
-    full = round(min(max(share, 0.0), 1.0) * width)
-    return "█" * full + "░" * (width - full)
-
-
-def _spark(history: tuple[int, ...]) -> str:
-    """A line of blocks between the lowest and the highest value."""
-    if len(history) < 2:
-        return ""
-    low, high = min(history), max(history)
-    step = max(high - low, 1) / (len(_SPARKS) - 1)
-    return "".join(_SPARKS[round((value - low) / step)] for value in history)
 
 
 def _colours(picture: Picture) -> dict[str, str]:
