@@ -54,10 +54,11 @@ def _tool() -> None:
 
 
 def _nothing() -> None:
-    """Needs no settings, or reads them itself."""
+    """Needs no settings, or reads them and sets up logging itself."""
 
 
 ENTRIES = (
+    Entry("demo", "Everything in this process, on synthetic traffic, with a live view.", _nothing),
     Entry("worker", "Process events from Kafka, keep state in Redis, publish changes.", _service),
     Entry("replay", "Run files of events through the same engine, on event time.", _tool),
     Entry("account", "Where one account stands, and what was last published.", _tool),
