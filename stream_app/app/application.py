@@ -18,7 +18,8 @@ from stream_app.streams import topics
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.clock import SystemClock
 from stream_app.streams.kafka_admin import partition_counts
-from stream_app.streams.kafka_log import KafkaLog, KafkaPublisher
+from stream_app.streams.kafka_log import KafkaLog
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.messages import Messages
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.training import Training

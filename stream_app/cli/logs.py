@@ -30,6 +30,8 @@ def set_up(settings: Settings, *, level: str | None = None, libraries: str = "wa
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(libraries.upper())
+    # While Kafka is away aiokafka writes tens of lines a second; what matters we say ourselves.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("stream_app").setLevel((level or settings.log_level).upper())
 
 

@@ -18,7 +18,7 @@ from stream_app.errors import Unavailable
 from stream_app.settings import KafkaSettings
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.kafka_admin import partition_counts
-from stream_app.streams.kafka_log import KafkaPublisher
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.partitioning import common_count
 from stream_app.streams.ports import Message
 from stream_app.streams.topics import consumed

@@ -23,21 +23,27 @@ def choose_centres(scaled: Floats, least: int, most: int, seed: int) -> Floats:
     """
     # Imported late: it takes a second, and only the trainer needs it.
     from sklearn.cluster import KMeans  # noqa: PLC0415
-    from sklearn.metrics import silhouette_score  # noqa: PLC0415
 
     different = len(np.unique(scaled, axis=0))
     best: tuple[float, Floats] | None = None
     for k in range(min(least, different), min(most, different) + 1):
         fitted = KMeans(k, n_init=5, random_state=seed).fit(scaled)
-        found = len(np.unique(fitted.labels_))
-        score = -1.0
-        if 1 < found < len(scaled):
-            size = min(_SILHOUETTE_SAMPLE, len(scaled))
-            score = silhouette_score(scaled, fitted.labels_, sample_size=size, random_state=seed)
+        score = _silhouette(scaled, fitted.labels_, seed)
         if best is None or score > best[0]:
             best = score, fitted.cluster_centers_
     assert best is not None
     return best[1]
+
+
+def _silhouette(scaled: Floats, labels: npt.NDArray[np.int32], seed: int) -> float:
+    """Silhouette of a sample, -1 where it is not defined: a sample may miss all small segments."""
+    from sklearn.metrics import silhouette_score  # noqa: PLC0415
+    from sklearn.utils import check_random_state  # noqa: PLC0415
+
+    sample = check_random_state(seed).permutation(len(scaled))[:_SILHOUETTE_SAMPLE]
+    if not 1 < len(np.unique(labels[sample])) < len(sample):
+        return -1.0
+    return float(silhouette_score(scaled[sample], labels[sample]))
 
 
 def polish_centres(scaled: Floats, centres: Floats) -> Floats:

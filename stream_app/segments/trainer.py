@@ -231,7 +231,13 @@ class Trainer:
         )
 
     def _restore(self, data: bytes) -> None:
-        saved = msgspec.json.decode(data, type=_Checkpoint)
+        try:
+            saved = msgspec.json.decode(data, type=_Checkpoint)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Incompatible(
+                f"this is not a checkpoint of the trainer: {error}",
+                hint="delete the checkpoint to train anew",
+            ) from None
         if saved.catalogue != catalogue_hash():
             raise Incompatible(
                 f"the trainer's checkpoint belongs to feature catalogue {saved.catalogue}, "

@@ -17,7 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from stream_app.errors import Incompatible, Unavailable
 from stream_app.settings import KafkaSettings
 from stream_app.streams.kafka_admin import create_topics
-from stream_app.streams.kafka_log import KafkaLog, KafkaPublisher
+from stream_app.streams.kafka_log import KafkaLog
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.memory_log import MemoryBroker, MemoryLog, MemoryPublisher
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import EventLog, Message, Publisher, Record

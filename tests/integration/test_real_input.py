@@ -30,7 +30,7 @@ from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot, writ
 from stream_app.settings import KafkaSettings, RedisSettings, Settings
 from stream_app.streams import topics
 from stream_app.streams.kafka_admin import create_topics
-from stream_app.streams.kafka_log import KafkaPublisher
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.ports import Message
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.replay import Outputs, Replay
