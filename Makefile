@@ -43,6 +43,10 @@ format: $(DEV) ## Format the code and repair what ruff can
 services: $(DEV) ## Keep a Kafka and a Redis running until Ctrl-C and print how to reach them
 	@$(BIN)/python -m tests.services
 
+.PHONY: docs
+docs: $(RUNTIME) ## Write the reference pages in docs/ anew from the program
+	@$(BIN)/python docs/generate.py
+
 .PHONY: constraints
 constraints: ## Resolve the newest versions and write them to constraints.txt
 	@$(check-python)
