@@ -335,7 +335,8 @@ def metrics() -> str:
         "",
         _text("""
         A histogram has `_bucket`, `_count` and `_sum`. A metric with labels has no series before
-        the first count. Gauges hold what this worker sees; `sum` over workers for the whole.
+        the first count. A worker that gives a partition away may keep the last values of its
+        gauges: over several workers, take `max by (partition)` first, and then the sum.
         """),
         "",
         "## Labels",
