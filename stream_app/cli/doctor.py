@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,10 @@ def doctor(
     Exit code 1 when a check fails. JSON: a list of {check, ok, detail, hint}; `ok` is null where
     something could not be checked, and true with a hint where something is worth knowing.
     """
-    checks = _checked(as_json)
+    from stream_app.cli.hiding import hide  # noqa: PLC0415
+
+    found = _checked(as_json)
+    checks = [replace(check, detail=hide(check.detail), hint=hide(check.hint)) for check in found]
     failed = sum(check.ok is False for check in checks)
     if as_json:
         from stream_app.cli.output import print_json  # noqa: PLC0415
@@ -72,14 +76,13 @@ def _show(checks: list[Check], failed: int) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from stream_app.cli.hiding import hide  # noqa: PLC0415
     from stream_app.cli.output import console, printable  # noqa: PLC0415
 
     screen, grid = console(), Table.grid(padding=(0, 2))
     for check in checks:
-        text = Text(printable(hide(check.detail)))
+        text = Text(printable(check.detail))
         if check.hint:
-            text.append(f"\n{printable(hide(check.hint))}", "dim")
+            text.append(f"\n{printable(check.hint)}", "dim")
         grid.add_row(Text(*_mark(check)), Text(check.check, "bold"), text)
     screen.print(grid)
     screen.print()

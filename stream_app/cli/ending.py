@@ -72,14 +72,15 @@ def _failed(error: Exception, debug: bool, as_json: bool) -> int:
         kind, message = "Bug", f"this is a bug in stream-app: {kind}: {message}"
         hint = "please report it, with the traceback"
     if trace:
-        _write("".join(traceback.format_exception(error)))
+        _write(hide("".join(traceback.format_exception(error))))
     _say(as_json, kind, message, hint, code)
     return code
 
 
 def _say(as_json: bool, kind: str, message: str, hint: str, code: int) -> None:
+    message, hint = hide(message), hide(hint)
     if as_json:
-        error = {"type": kind, "message": hide(message), "hint": hint, "exit_code": code}
+        error = {"type": kind, "message": message, "hint": hint, "exit_code": code}
         _write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
     elif kind == "Interrupted":
         _write(message + "\n")
@@ -91,7 +92,7 @@ def _say(as_json: bool, kind: str, message: str, hint: str, code: int) -> None:
 
 def _write(text: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(hide(text))
+        sys.stderr.write(text)
         sys.stderr.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -92,6 +93,21 @@ def test_everything_is_away(cli: Cli) -> None:
     assert found["kafka"]["ok"] is found["redis"]["ok"] is False
     assert found["state"]["ok"] is found["topics"]["ok"] is found["lag"]["ok"] is None
     assert SECRET not in str(found)
+
+
+def test_servers_that_never_answer(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        found = checks(
+            cli(
+                *("doctor", "--json"),
+                STREAM_APP_KAFKA__BOOTSTRAP_SERVERS=address,
+                STREAM_APP_REDIS__URL=f"redis://{address}/0",
+            )
+        )
+    assert time.monotonic() - began < 20
+    assert found["kafka"]["ok"] is found["redis"]["ok"] is False
 
 
 def test_settings_that_do_not_load(cli: Cli) -> None:
