@@ -6,8 +6,7 @@ import logging
 import sys
 from collections import deque
 from time import monotonic
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -20,7 +19,7 @@ _LINE_SECONDS = 1.0
 
 
 class Display(Protocol):
-    """Shows one picture after the other, between entering and leaving it."""
+    """Shows one picture after the other."""
 
     period_seconds: float
     """How often it wants a picture."""
@@ -30,14 +29,11 @@ class Display(Protocol):
     def warning(self) -> str:
         """A log line that should be on the picture, or nothing."""
 
-    def __enter__(self) -> Self: ...
+    def open(self) -> None:
+        """Say that something is about to begin."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """Free the terminal. A second call does nothing."""
 
 
 def display_for(as_json: bool) -> Display:
@@ -67,15 +63,10 @@ class Lines:
     def warning(self) -> str:
         return ""  # log lines go to standard error anyway
 
-    def __enter__(self) -> Self:
-        return self
+    def open(self) -> None:
+        pass
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -113,18 +104,15 @@ class LiveView:
     def warning(self) -> str:
         return self._kept.records[-1].getMessage() if self._kept.records else ""
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
         root = logging.getLogger()
         self._handlers, root.handlers = root.handlers, [self._kept]
         self._live.start()
-        return self
+        self.show(Picture())
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        if not self._live.is_started:
+            return
         self._live.stop()
         logging.getLogger().handlers = self._handlers
         for record in self._kept.records:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stream_app.changes.types import ReasonCode
-
 Phase = Literal["starting", "running", "ending"]
 
 
@@ -42,7 +40,8 @@ class ChangeLine:
     previous: str
     """Empty: the account is new."""
     current: str
-    reason: ReasonCode
+    reason: str
+    """Code of a `SegmentChange`."""
     why: tuple[tuple[str, str], ...] = ()
     """What moved it and how, strongest first: ("pricing pages", "0.4 → 6.1")."""
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from stream_app.demo.display import Display
 from stream_app.demo.meter import Meter
-from stream_app.demo.picture import Phase, Picture
+from stream_app.demo.picture import Phase
 from stream_app.demo.planted import compare
 from stream_app.demo.summary import DemoSummary, summarise
 from stream_app.demo.system import System, demo_settings, traffic_config
@@ -30,32 +27,29 @@ class Options:
     """Real time until it ends by itself."""
 
 
-async def run(options: Options, display: Display) -> DemoSummary:
-    """Run until the time is over or somebody interrupts (SIGINT, SIGTERM).
+async def run(options: Options, display: Display, stop: asyncio.Event) -> DemoSummary:
+    """Run until the time is over or `stop` is set. The display is open.
 
     Raises
     ------
     ConfigError
         The user's settings do not fit.
     """
-    stop = asyncio.Event()
-    with _interrupted(stop), display:
-        display.show(Picture(wanted_days_per_second=options.days_per_second))
-        traffic = Traffic(traffic_config(options.seed, options.accounts))
-        system = System(demo_settings(), traffic, options.days_per_second)
-        meter = Meter(system, options.days_per_second)
-        if options.seconds is not None:
-            asyncio.get_running_loop().call_later(options.seconds, stop.set)
-        running = asyncio.create_task(system.run(stop))
-        try:
-            while not running.done():
-                phase: Phase = "ending" if stop.is_set() else "running"
-                display.show(await meter.picture(phase, display.warning()))
-                await asyncio.wait({running}, timeout=display.period_seconds)
-            running.result()
-        finally:
-            running.cancel()
-        last = await meter.picture("ending")
+    traffic = Traffic(traffic_config(options.seed, options.accounts))
+    system = System(demo_settings(), traffic, options.days_per_second)
+    meter = Meter(system, options.days_per_second)
+    if options.seconds is not None:
+        asyncio.get_running_loop().call_later(options.seconds, stop.set)
+    running = asyncio.create_task(system.run(stop))
+    try:
+        while not running.done():
+            phase: Phase = "ending" if stop.is_set() else "running"
+            display.show(await meter.picture(phase, display.warning()))
+            await asyncio.wait({running}, timeout=display.period_seconds)
+        running.result()
+    finally:
+        running.cancel()
+    last = await meter.picture("ending")
     settings = system.settings.spikes
     found = compare(
         traffic.truth,
@@ -64,18 +58,3 @@ async def run(options: Options, display: Display) -> DemoSummary:
         system.clock.now_us(),
     )
     return summarise(replace(last, lag=system.freshness.whole), found, options.seed)
-
-
-@contextmanager
-def _interrupted(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` on SIGINT and SIGTERM, also where a shell has them ignored."""
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)

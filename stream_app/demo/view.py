@@ -101,10 +101,12 @@ def _segments_title(picture: Picture, width: int) -> Text:
 def _segments(picture: Picture, width: int, room: int) -> Iterator[Text]:
     if not picture.model.version:
         model = picture.model
-        collected = f"{min(model.vectors, model.needed):,} of {model.needed:,}"
+        doing = f"collecting vectors ({model.vectors:,} of {model.needed:,})"
+        if model.vectors >= model.needed:
+            doing = "the first model is being fitted"
         bar = max(width - 59, 8)
         yield cells.row(
-            (f" Unsegmented: collecting vectors ({collected})", -48, ""),
+            (f" Unsegmented: {doing}", -48, ""),
             (f"{picture.accounts:,}", 8, "bold"),
             (f" {cells.bar(model.vectors / model.needed, bar)}", -bar - 1, "dim"),
         )

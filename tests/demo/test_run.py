@@ -14,11 +14,7 @@ import time
 
 import pytest
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import typer; from stream_app.cli.demo import demo; typer.run(demo)",
-]
+COMMAND = [sys.executable, "-c", "from stream_app.cli import main; main()", "demo"]
 SMALL = ["--accounts", "150", "--speed", "4"]
 KEYS = {
     "seconds", "simulated_days", "simulated_until", "records", "events", "events_per_second",
@@ -82,6 +78,7 @@ def test_on_a_terminal_there_is_a_view_and_then_a_summary() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     view, _, after = screen.partition(b"\x1b[?1049l")  # back from the alternate screen
     assert b"\x1b[?1049h" in view
+    assert b"has not begun" in view
     assert b"simulated time" in view
     assert b"freshness" in after
     assert b"freshness" not in view

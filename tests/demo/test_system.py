@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from stream_app.demo.picture import Picture
 from stream_app.demo.run import Options, run
+from stream_app.demo.stopping import Stopping
 from stream_app.demo.summary import DemoSummary, as_text
 from stream_app.errors import ConfigError
 
@@ -34,15 +33,10 @@ class Patient:
     def warning(self) -> str:
         return ""
 
-    def __enter__(self) -> Self:
-        return self
+    def open(self) -> None:
+        pass
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -52,9 +46,11 @@ def seen() -> tuple[DemoSummary, list[Picture]]:
 
     async def bounded() -> DemoSummary:
         async with asyncio.timeout(120):
-            return await run(Options(accounts=300, days_per_second=5.0), display)
+            options = Options(accounts=300, days_per_second=5.0)
+            return await run(options, display, stopping.event())
 
-    return asyncio.run(bounded()), display.pictures
+    with Stopping() as stopping:
+        return asyncio.run(bounded()), display.pictures
 
 
 Seen = tuple[DemoSummary, list[Picture]]
@@ -88,12 +84,6 @@ def test_freshness_is_measured(seen: Seen) -> None:
     assert 0 < lag.p50 <= lag.p99
 
 
-def test_the_screen_is_there_before_anything_has_happened(seen: Seen) -> None:
-    first = seen[1][0]
-    assert first.phase == "starting"
-    assert first.totals.records == 0
-
-
 def test_a_cold_start_is_seen_before_the_model(seen: Seen) -> None:
     cold = [picture for picture in seen[1] if picture.accounts and not picture.model.version]
     assert cold
@@ -115,12 +105,24 @@ def test_the_summary_reads_well(seen: Seen) -> None:
         assert segment.name in text
 
 
-def test_signal_handlers_are_given_back(seen: Seen) -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_signal_handlers_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Stopping():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 async def test_settings_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_APP_SEGMENTS__MARGIN", "7")
 
     with pytest.raises(ConfigError, match="margin"):
-        await run(Options(accounts=10), Patient())
+        await run(Options(accounts=10), Patient(), asyncio.Event())
+
+
+async def test_a_wish_to_end_before_the_beginning_is_granted() -> None:
+    with Stopping() as stopping:
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(30):
+            summary = await run(Options(accounts=10), Patient(), stopping.event())
+
+    assert summary.seconds < 5

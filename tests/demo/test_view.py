@@ -85,6 +85,12 @@ def test_cold_start_is_said_and_not_guessed() -> None:
     assert "no model yet" in screen
 
 
+def test_a_first_fit_that_takes_its_time_is_said() -> None:
+    fitting = replace(COLD, model=replace(COLD.model, vectors=640))
+
+    assert "Unsegmented: the first model is being fitted" in plain(fitting, 80, 24)
+
+
 def test_segments_that_find_no_room_are_counted() -> None:
     many = tuple(SegmentLine(i, f"Segment {i}", 100 - i) for i in range(1, 21))
 
