@@ -1,9 +1,14 @@
-"""Batch k-means over collected vectors: the warm start of the online model, and its polish."""
+"""Batch k-means over collected vectors: the warm start of the online model, and its polish.
+
+On one thread: so little data gains nothing from more, which on a busy machine cost seconds of
+spinning, and the result must not depend on how many cores there are.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from stream_app.features.values import Floats
 
@@ -27,8 +32,9 @@ def choose_centres(scaled: Floats, least: int, most: int, seed: int) -> Floats:
     different = len(np.unique(scaled, axis=0))
     best: tuple[float, Floats] | None = None
     for k in range(min(least, different), min(most, different) + 1):
-        fitted = KMeans(k, n_init=5, random_state=seed).fit(scaled)
-        score = _silhouette(scaled, fitted.labels_, seed)
+        with threadpool_limits(limits=1):
+            fitted = KMeans(k, n_init=5, random_state=seed).fit(scaled)
+            score = _silhouette(scaled, fitted.labels_, seed)
         if best is None or score > best[0]:
             best = score, fitted.cluster_centers_
     assert best is not None
@@ -50,7 +56,8 @@ def polish_centres(scaled: Floats, centres: Floats) -> Floats:
     """Lloyd's algorithm from existing centres; a centre that loses all vectors stays put."""
     from sklearn.cluster import KMeans  # noqa: PLC0415
 
-    fitted = KMeans(len(centres), init=centres, n_init=1).fit(scaled)
+    with threadpool_limits(limits=1):
+        fitted = KMeans(len(centres), init=centres, n_init=1).fit(scaled)
     polished: Floats = fitted.cluster_centers_
     counts: npt.NDArray[np.int64] = np.bincount(fitted.labels_, minlength=len(centres))
     polished[counts == 0] = centres[counts == 0]

@@ -78,10 +78,12 @@ def check_snapshot(snapshot: Snapshot) -> None:
             f"{snapshot.catalogue}, this program has {catalogue_hash()}",
             hint="train a new model with this version of stream-app",
         )
-    width = len(MODEL_VECTOR)
+    names = [dimension.name for dimension in MODEL_VECTOR]
     rows = [snapshot.mean, snapshot.scale, *(s.centre for s in snapshot.segments)]
-    if any(len(row) != width for row in rows):
-        raise SnapshotRefused(f"model version {snapshot.version} has not {width} dimensions")
+    if snapshot.dimensions != names or any(len(row) != len(names) for row in rows):
+        raise SnapshotRefused(
+            f"model version {snapshot.version} has not the dimensions {', '.join(names)}"
+        )
     if not all(isfinite(x) for row in rows for x in row) or min(snapshot.scale) < 0:
         raise SnapshotRefused(
             f"model version {snapshot.version} has coordinates that are no numbers"

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.changes.reasons import why
-from stream_app.events.instants import DAY
+from stream_app.events.batch import Kind
+from stream_app.events.instants import DAY, HOUR
 from stream_app.events.types import Event
 from stream_app.features.catalogue import MODEL_VECTOR
+from stream_app.features.values import values_at
 from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
 from stream_app.settings import Settings
 from tests.engine.scenario import QUIET_OR_BUSY, Run, snapshot, split, streams
-from tests.features.build import columns
+from tests.features.build import START_US, applied, apply, columns, event
 
 WIDTH = len(MODEL_VECTOR)
 NAMES = [dimension.name for dimension in MODEL_VECTOR]
@@ -136,3 +138,33 @@ def test_every_change_by_behaviour_or_inactivity_says_why(data: st.DataObject) -
                 assert change.why[0].before != change.why[0].now
             else:
                 assert not change.why
+
+
+def test_before_is_what_it_was_when_the_segment_was_entered() -> None:
+    """Centres along the way of an account that does more and more; its reasons start each time
+    from the features that were told together with the change before."""
+    kinds = np.random.default_rng(3).integers(1, 11, 400)
+    happened = [event(Kind(k), START_US + n * HOUR, id_=f"{n}") for n, k in enumerate(kinds)]
+    table, way = applied([]), []
+    for n, one in enumerate(happened, 1):
+        apply(table, [one])
+        if n in (1, 8, 20, 50, 120, 300):
+            way.append(values_at(table.live, table.live["latest_us"]).vector[0].tolist())
+    base = snapshot(1, *({} for _ in way))
+    segments = [
+        msgspec.structs.replace(segment, centre=centre)
+        for segment, centre in zip(base.segments, way, strict=True)
+    ]
+    run = Run(Settings(), msgspec.structs.replace(base, segments=segments))
+    entered: dict[str, float] = {}
+    compared = 0
+    for one in happened:
+        effects = run.step(one)
+        for change in effects.changes:
+            for moved in change.why:
+                names = MODEL_VECTOR[NAMES.index(moved.feature)].features
+                assert abs(moved.before - sum(entered[name] for name in names)) < 0.006
+                compared += 1
+            entered = effects.accounts["a"].features
+    assert len(run.outcome.changes["a"]) == len(way)
+    assert compared >= len(way) - 1
