@@ -163,16 +163,16 @@ class Partition:
                     relay.result()  # it only ends with an error
                 work = None if self._paused else await self._next_work()
                 if work is None:
-                    self._quiet.set()
-                    await self._wake.wait()
+                    if not self._wake.is_set():
+                        self._quiet.set()
+                        await self._wake.wait()
+                        self._quiet.clear()
                     continue
-                self._quiet.clear()
                 await self._commit(work)
                 backoff.reset()
         finally:
             relay.cancel()
-            with suppress(asyncio.CancelledError):
-                await relay
+            await asyncio.wait({relay})
 
     async def _claim(self) -> None:
         context = self._context
@@ -205,6 +205,7 @@ class Partition:
 
     async def _start_reading(self) -> None:
         stored = self._position.offsets
+        self.ready = True  # before `seek`: a record that came between the two would be passed over
         used = await self._context.log.seek(self.number, stored)
         for topic, offset in used.items():
             missed = offset - stored.get(topic, offset)
@@ -212,7 +213,6 @@ class Partition:
                 self._context.metrics.gaps.inc(missed)
                 log.error("partition %d: retention removed %d unread records of %s",
                           self.number, missed, topic)  # fmt: skip
-        self.ready = True
 
     async def _next_work(self) -> Work | None:
         if self._recheck:
