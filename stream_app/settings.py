@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -162,9 +163,9 @@ class SegmentSettings(_Section):
     """River's KMeans: share of the way that a centre moves toward each vector."""
     sample_hours: Positive = 24.0
     """At most one training vector per account and so many hours of event time."""
-    snapshot_vectors: Annotated[int, Field(ge=1)] = 500
+    snapshot_vectors: Annotated[int, Field(ge=1)] = 2_000
     """Vectors learnt between two snapshots, at least."""
-    snapshot_shift: Annotated[float, Field(ge=0)] = 0.1
+    snapshot_shift: Annotated[float, Field(ge=0)] = 0.15
     """A new snapshot is published only when a centre has moved by this share of the smallest
     distance between centres."""
     seed: int = 7
@@ -232,6 +233,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """How log lines are written to stderr."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
 
     @classmethod
     def settings_customise_sources(
@@ -274,6 +276,11 @@ def load(**overrides: Any) -> Settings:
         raise ConfigError(
             "the settings do not fit: " + "; ".join(lines),
             hint="see docs/settings.md for names, units and ranges",
+        ) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"an environment variable cannot be read: {error}",
+            hint="lists and whole sections are written as JSON",
         ) from None
     except ValueError as error:  # tomllib.TOMLDecodeError
         raise ConfigError(f"the settings file is not valid TOML: {error}") from None
