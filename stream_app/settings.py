@@ -233,7 +233,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """How log lines are written to stderr."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines that are written."""
+    """Lines below this level are not written."""
 
     @classmethod
     def settings_customise_sources(
