@@ -220,8 +220,11 @@ class Partition:
             await self._check_still_mine()
         if self._ticked:
             self._ticked = False
-            if (work := await self._time_passes()) is not None:
-                return work
+            try:
+                if (work := await self._time_passes()) is not None:
+                    return work
+            except Unavailable as error:  # memory is kept: the next tick does the same
+                log.warning("partition %d looks at the time later: %s", self.number, error)
         if not self._inbox:
             return None
         limit = self._context.pipeline.settings.worker.outbox_limit

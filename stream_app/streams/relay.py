@@ -52,6 +52,7 @@ class Relay:
         self._parcels: deque[_Parcel] = deque()
         self._more = asyncio.Event()
         self._moved = asyncio.Event()
+        self._ended = False
 
     def put(
         self,
@@ -67,13 +68,21 @@ class Relay:
         self._more.set()
 
     async def below(self, limit: int) -> None:
-        """Wait until fewer than `limit` messages are pending."""
-        while self.pending >= limit:
+        """Wait until fewer than `limit` messages are pending, or nothing is published any more:
+        then they lie in the outbox, for the next owner."""
+        while self.pending >= limit and not self._ended:
             self._moved.clear()
             await self._moved.wait()
 
     async def run(self) -> None:
         """Publish until cancelled. While Kafka is away, the oldest messages are tried again."""
+        try:
+            await self._publish()
+        finally:
+            self._ended = True
+            self._moved.set()
+
+    async def _publish(self) -> None:
         backoff = Backoff()
         while True:
             self._more.clear()

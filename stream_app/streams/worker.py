@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 from stream_app.errors import StreamAppError, Unavailable
 from stream_app.features.table import LAYOUT
@@ -177,7 +178,9 @@ class Worker:
             self._beat = self._clock.monotonic()
             self._taken.clear()
             if sum(partition.waiting for partition in self._partitions.values()) >= limit:
-                await self._taken.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.worker.poll_seconds):
+                        await self._taken.wait()
                 continue
             try:
                 batches = await self._log.poll(

@@ -1,0 +1,78 @@
+"""Nothing grows without a bound: a worker that cannot get rid of its work takes no more."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stream_app.errors import Unavailable
+from tests.worker.outcome import Outcome, outcome
+from tests.worker.world import PARTITIONS, SETTINGS, Node, World, until, with_worker
+
+MAX_BATCH = SETTINGS.worker.max_batch
+MESSAGES_OF_A_BATCH = 4 * MAX_BATCH
+"""More than a batch leads to here."""
+
+
+async def test_a_full_outbox_stops_consumption_until_it_drains(
+    world: World, undisturbed: Outcome
+) -> None:
+    limit = 10
+    node = world.node(with_worker(outbox_limit=limit))
+    publish = node.calls.stop("publish", times=PARTITIONS)
+    await node.start()
+    await publish.reached.wait()
+    await asyncio.sleep(10.0)
+    stands_at = world.positions
+    polls = node.calls.made["poll"]
+    await asyncio.sleep(60.0)
+    assert world.positions == stands_at
+    assert node.calls.made["poll"] == polls, "it does not even read"
+    assert world.unread > 100
+    for p in range(PARTITIONS):
+        pending = node.count("outbox_messages", partition=str(p))
+        assert limit <= pending < limit + MESSAGES_OF_A_BATCH
+    assert node.worker.alive, "waiting is no reason to be restarted"
+    publish.released.set()
+    await world.finish()
+    assert node.count("waits_seconds_total", what="outbox") > 60.0
+    assert outcome(world) == undisturbed
+
+
+async def test_the_inboxes_are_bounded_while_redis_is_slow(
+    world: World, undisturbed: Outcome
+) -> None:
+    node = world.node()
+    held = await node.start_and_hold("commit", 0)
+    node.calls.slow("commit", 0.5)
+    held.released.set()
+    highest = 0
+    while world.unread:
+        await asyncio.sleep(0.1)
+        highest = max(highest, records_in_inboxes(node))
+    assert 0 < highest < 3 * MAX_BATCH
+    await world.finish()
+    assert outcome(world) == undisturbed
+
+
+async def test_a_partition_that_waits_does_not_hold_up_the_others(world: World) -> None:
+    """One partition's commit is without an answer; the others' records are applied meanwhile."""
+    node = world.node()
+    held = node.calls.stop("commit")
+    await node.start()
+    await held.reached.wait()
+    await until(lambda: node.count("commits_total") >= 6)
+    assert len({p for p, _ in world.positions}) == PARTITIONS - 1
+    held.released.set()
+    await world.settle()
+
+
+async def test_waiting_for_redis_is_measured(world: World) -> None:
+    node = world.node()
+    node.calls.fail("commit", Unavailable("away"), times=5)
+    await node.start()
+    await world.settle()
+    assert node.count("waits_seconds_total", what="redis") > 0.5
+
+
+def records_in_inboxes(node: Node) -> int:
+    return sum(partition.waiting for partition in node.worker._partitions.values())
