@@ -32,6 +32,8 @@ _TICK_SECONDS = 0.05
 """Live records that are due within it go together."""
 _PATIENCE_SECONDS = 60.0
 """For so long Kafka may be away before we give up."""
+_REMEMBERED = 5_000
+"""Records; what is sent twice comes again within minutes of simulated time."""
 _GRACE_SECONDS = 3.0
 """What is under way at Ctrl-C gets so long."""
 _REPORT_SECONDS = 10.0
@@ -57,6 +59,8 @@ class Pace:
     """When the first of them was asked for."""
     began: float = 0.0
     """The moment on the wall clock that `live_from` stands for."""
+    _recent: dict[bytes, bytes] = field(default_factory=dict)
+    """Values as they were sent: a repeated record has the same bytes again."""
 
     @property
     def _exact(self) -> bool:
@@ -81,13 +85,19 @@ class Pace:
         occurred = record.occurred_at_us / 1e6
         if due is None or self._exact or record.flaw == "malformed":
             return record.value
+        if record.flaw == "duplicate" and (first := self._recent.get(record.value)):
+            return first
         if self.rate is not None:
             occurred = due - (record.delivered_at_us / 1e6 - occurred)
         elif occurred >= self.live_from:
             occurred = self.began + (occurred - self.live_from) / self.speed
         text = datetime.fromtimestamp(occurred, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         start = record.value.index(_OCCURRED) + len(_OCCURRED)
-        return record.value[:start] + text.encode() + record.value[start + _INSTANT_BYTES :]
+        value = record.value[:start] + text.encode() + record.value[start + _INSTANT_BYTES :]
+        self._recent[record.value] = value
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+        return value
 
 
 @dataclass

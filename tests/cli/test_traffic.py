@@ -102,7 +102,7 @@ def test_rate_or_speed(cli: Cli) -> None:
     assert cli("traffic", "--rate", "1", "--speed", "1").code == 2
 
 
-DAY = Traffic(TrafficConfig(accounts=30, late_rate=0.1, malformed_rate=0.05))
+DAY = Traffic(TrafficConfig(accounts=30, late_rate=0.1, malformed_rate=0.05, duplicate_rate=0.1))
 NOON = DAY.config.start_us / 1e6 + 43_200
 
 
@@ -140,11 +140,15 @@ def test_faster_accounts() -> None:
             assert occurred(value) <= due + 0.001
             original = json.loads(record.value)
             assert {**original, "occurred_at": ""} == {**json.loads(value), "occurred_at": ""}
-    by_id: dict[str, set[bytes]] = {}
-    for record, _, value in live:
-        if record.flaw != "malformed":
-            by_id.setdefault(json.loads(value)["id"], set()).add(value)
-    assert all(len(values) == 1 for values in by_id.values())  # a duplicate has the same bytes
+
+
+@pytest.mark.parametrize("pace", [Pace(NOON, speed=60), Pace(NOON, rate=10)])
+def test_a_duplicate_has_the_same_bytes(pace: Pace) -> None:
+    sent: dict[bytes, set[bytes]] = {}
+    for record, due, value in paced(pace):
+        if due is not None:
+            sent.setdefault(record.value, set()).add(value)
+    assert all(len(values) == 1 for values in sent.values())
 
 
 def test_constant_rate() -> None:
@@ -155,7 +159,7 @@ def test_constant_rate() -> None:
     for record, due, value in live:
         if record.flaw == "malformed":
             assert value == record.value
-        else:
+        elif record.flaw != "duplicate":
             delay = (record.delivered_at_us - record.occurred_at_us) / 1e6
             assert due - occurred(value) == pytest.approx(delay, abs=0.002)  # type: ignore[operator]
 
