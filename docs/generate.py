@@ -47,7 +47,6 @@ _TYPES: dict[Any, str] = {
 _MORE_SETTINGS = {
     "segments.min_segments": "With `max_segments`: limits for the number of segments.",
     "web.host": "Address that the port is opened on. `0.0.0.0`: all of the machine's.",
-    "log_level": "Lines below this level are not written.",
 }
 """What settings mean that have no text of their own in settings.py."""
 _MORE_REASONS = {
