@@ -27,6 +27,10 @@ demo: $(RUNTIME) ## Run the demo in one process, e.g. ARGS="--seconds 30 --json"
 test: $(DEV) ## Run all tests against a real Kafka and a real Redis, e.g. ARGS="-k decode"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: simulate
+simulate: $(DEV) ## Simulate workers under faults, e.g. ARGS="--seeds 1000"
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Deterministic simulation of workers, log and store under faults. See docs/simulation.md."""

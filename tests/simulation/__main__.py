@@ -1,0 +1,103 @@
+"""`python -m tests.simulation --seeds 1000`, or `make simulate ARGS="--seeds 1000"`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from time import process_time
+from typing import Any
+
+from tests.simulation.bugs import BUGS, planted
+from tests.simulation.plan import plan
+from tests.simulation.run import Outcome, run
+from tests.simulation.shrink import shrunk
+
+_TRACES = 3
+"""Violating seeds whose trace is shown at most."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run seeds; 1 when a promise was broken."""
+    options = _options(arguments)
+    seeds = (
+        [options.seed]
+        if options.seed is not None
+        else range(options.first, options.first + options.seeds)
+    )
+    out = sys.stderr if options.json else sys.stdout
+    steps, stale, faults = 0, 0, Counter[str]()
+    violations: list[dict[str, Any]] = []
+    began = process_time()
+    with planted(options.bug) if options.bug else nullcontext():
+        for seed in seeds:
+            outcome = run(plan(seed), tracing=options.trace)
+            steps += outcome.steps
+            stale += outcome.stale
+            faults += outcome.faults
+            if options.trace:
+                _show(outcome, out)
+            if outcome.violations:
+                violations.append({"seed": seed, "violations": outcome.violations})
+                if not options.trace and len(violations) <= _TRACES:
+                    _show_shrunk(seed, outcome, out)
+                if options.first_only:
+                    break
+    seconds = process_time() - began
+    runs = len(violations) if options.first_only and violations else len(seeds)
+    if options.first_only and violations:
+        runs = violations[0]["seed"] - seeds[0] + 1
+    print(f"{runs} runs, {steps} steps, {seconds:.1f} s of CPU, {runs / seconds:.0f} a second",
+          file=out)  # fmt: skip
+    for kind, count in sorted(faults.items()):
+        print(f"  {kind:14} {count}", file=out)
+    print(f"{len(violations)} runs broke a promise", file=out)
+    print(
+        json.dumps(
+            {
+                "seeds": runs,
+                "first": seeds[0],
+                "bug": options.bug,
+                "steps": steps,
+                "cpu_seconds": round(seconds, 2),
+                "seeds_per_second": round(runs / seconds, 1),
+                "faults": dict(sorted(faults.items())),
+                "stale_account_segments": stale,
+                "violations": violations,
+            }
+        )
+    )
+    return 1 if violations else 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--trace", action="store_true", help="show what happens in each run")
+    parser.add_argument("--bug", choices=sorted(BUGS), help="plant a bug")
+    parser.add_argument("--first-only", action="store_true", help="end at the first violation")
+    parser.add_argument("--json", action="store_true", help="nothing but JSON on standard output")
+    return parser.parse_args(arguments)
+
+
+def _show(outcome: Outcome, out: Any) -> None:
+    print(f"seed {outcome.seed}, digest {outcome.digest}", file=out)
+    for line in outcome.trace:
+        print("  " + line, file=out)
+    for violation in outcome.violations:
+        print(f"  broken: {violation}", file=out)
+
+
+def _show_shrunk(seed: int, outcome: Outcome, out: Any) -> None:
+    print(f"seed {seed} breaks a promise: {outcome.violations[0]}", file=out)
+    least = shrunk(plan(seed))
+    print(f"  with {len(least.faults)} faults left of {len(plan(seed).faults)}:", file=out)
+    _show(run(least, tracing=True), out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

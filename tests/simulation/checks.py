@@ -1,0 +1,190 @@
+"""The invariants after a run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_app.events.batch import hash32
+from stream_app.features.table import ACCOUNT
+from stream_app.streams.memory_log import MemoryRecord
+from tests.simulation.oracle import Expected, content_of, expected
+from tests.simulation.plan import PARTITIONS
+from tests.simulation.world import World
+
+
+def check(world: World) -> None:
+    """Compare the world after its run with what should have come out."""
+    poison = _places(world, {"unprocessable"})
+    want = expected(world, poison)
+    _check_states(world, want)
+    _check_once(world)
+    for topic in ("segment-changes", "intent-spikes"):
+        _check_published(world, want, topic)
+    _check_accounts(world, want)
+    _check_letters(world)
+    _check_forwarded(world)
+    if world.plan.shape.mixed:
+        _check_models(world)
+
+
+def _places(world: World, fates: set[str]) -> set[tuple[str, int, int]]:
+    """(topic, partition, offset) of the records with one of these fates."""
+    wanted = {r.value for r in world.plan.records if r.fate in fates}
+    if not wanted:
+        return set()
+    return {
+        (record.topic, record.partition, record.offset)
+        for topic in world.consumed
+        for partition in range(PARTITIONS)
+        for record in world.broker.read(topic, partition)
+        if record.value in wanted
+    }
+
+
+def _check_states(world: World, want: Expected) -> None:
+    """The state of every account, byte by byte, and its profile."""
+    partitions = world.ledger.store._partitions.values()
+    states = {a: s for stored in partitions for a, s in stored.states.items()}
+    profiles = {a: s for stored in partitions for a, s in stored.profiles.items()}
+    for account in sorted(states.keys() | want.states.keys()):
+        if states.get(account) != want.states.get(account):
+            world.violate(
+                f"state of {account}: {_differences(states.get(account), want.states.get(account))}"
+            )
+        elif profiles.get(account) != want.profiles.get(account):
+            world.violate(f"profile of {account} is not that of its state")
+
+
+def _differences(found: bytes | None, want: bytes | None) -> str:
+    if found is None or want is None:
+        return "missing" if found is None else "not expected"
+    a, b = np.frombuffer(found, ACCOUNT)[0], np.frombuffer(want, ACCOUNT)[0]
+    names = [n for n in ACCOUNT.names or () if a[n].tobytes() != b[n].tobytes()]
+    return "differs in " + ", ".join(
+        f"{n} ({a[n]}, not {b[n]})" if a[n].ndim == 0 else n for n in names
+    )
+
+
+def _check_once(world: World) -> None:
+    """Each event was applied exactly once: the ring of ids that an account remembers holds each
+    of its events, and nothing has been written a second time."""
+    want: defaultdict[str, set[int]] = defaultdict(set)
+    for record in world.plan.records:
+        if record.fate == "event":
+            want[record.account].add(hash32(record.event_id))
+    for stored in world.ledger.store._partitions.values():
+        for account, state in stored.states.items():
+            record = np.frombuffer(state, ACCOUNT)[0]
+            ring = record["ring"].tolist()[: int(record["ring_next"])]
+            if len(ring) != len(set(ring)):
+                world.violate(f"{account}: an event was applied twice")
+            if set(ring) != want.pop(account, set()):
+                world.violate(f"{account}: not the events that were produced")
+    for account in want:
+        world.violate(f"{account}: its events are lost")
+
+
+def _by_account(records: Iterable[MemoryRecord]) -> dict[str, list[MemoryRecord]]:
+    found: dict[str, list[MemoryRecord]] = {}
+    for record in records:
+        found.setdefault((record.key or b"").decode(), []).append(record)
+    return found
+
+
+def _check_published(world: World, want: Expected, topic: str) -> None:
+    """Per account the distinct messages are the oracle's sequence, in order of first publication;
+    copies with one id say the same."""
+    found = _by_account(world.broker.read_all(topic))
+    for account in sorted(found.keys() | want.published[topic].keys()):
+        first: dict[str, Any] = {}
+        for record in found.get(account, ()):
+            id_, content = content_of(record)
+            if first.setdefault(id_, content) != content:
+                world.violate(f"{topic}: two messages {id_} differ")
+        ordered = want.published[topic].get(account, [])
+        if list(first) != [id_ for id_, _ in ordered]:
+            world.violate(f"{topic} of {account}: {list(first)}, not {[id_ for id_, _ in ordered]}")
+        elif list(first.items()) != ordered:
+            wrong = [i for (i, a), (_, b) in zip(first.items(), ordered, strict=True) if a != b]
+            world.violate(f"{topic}: {wrong} do not say what the oracle says")
+
+
+def _check_accounts(world: World, want: Expected) -> None:
+    """Where each account stands was published."""
+    found = _by_account(world.broker.read_all("account-segments"))
+    for account, profile in want.profiles.items():
+        values = [record.value for record in found.get(account, ())]
+        if profile not in values:
+            world.violate(f"account-segments: where {account} stands was never published")
+        elif values[-1] != profile:
+            world.stale += 1
+
+
+def _check_letters(world: World) -> None:
+    """Each refused record lies in `dead-letters`, once or more, and nothing else does."""
+    fates = {r.value: r.fate for r in world.plan.records if r.fate != "event"}
+    want = {}
+    for topic, partition, offset in _places(world, set(fates.values())):
+        value = world.broker.read(topic, partition, offset)[0].value
+        want[f"{topic}:{partition}:{offset}"] = fates[value or b""], value
+    found = {}
+    for record in world.broker.read_all("dead-letters"):
+        headers = dict(record.headers)
+        found[headers["ce_id"].decode()] = headers["ce_reason"].decode(), record.value
+    for origin in sorted(want.keys() | found.keys()):
+        if want.get(origin) != found.get(origin):
+            world.violate(f"dead letter {origin}: {found.get(origin)}, not {want.get(origin)}")
+
+
+def _check_forwarded(world: World) -> None:
+    """Each stray record was forwarded, in the order of its log."""
+    strays = {r.event_id: r for r in world.plan.records if r.fate == "event" and r.key is None}
+    want: dict[tuple[str, int, str], list[str]] = {}
+    places: dict[str, list[tuple[str, int, str]]] = {}
+    for topic in world.consumed[:3]:
+        for partition in range(PARTITIONS):
+            for record in world.broker.read(topic, partition):
+                if record.key is None:
+                    event_id = msgspec.json.decode(record.value)["id"]
+                    stray = strays[event_id]
+                    if _home(stray.account) != partition:
+                        ids = want.setdefault((topic, partition, stray.account), [])
+                        if event_id not in ids:
+                            ids.append(event_id)
+                            places.setdefault(event_id, []).append(
+                                (topic, partition, stray.account)
+                            )
+    found: dict[tuple[str, int, str], list[str]] = {}
+    for record in world.broker.read_all("engagement"):
+        event_id = msgspec.json.decode(record.value)["id"]
+        for place in places.get(event_id, [("", 0, "")]):
+            ids = found.setdefault(place, [])
+            if event_id not in ids:
+                ids.append(event_id)
+    if found != want:
+        world.violate(f"forwarded: {found}, not {want}")
+
+
+def _home(account: str) -> int:
+    from stream_app.streams.partitioning import partition_of
+
+    return partition_of(account.encode(), PARTITIONS)
+
+
+def _check_models(world: World) -> None:
+    """Every version was published, in order, and says the same each time."""
+    stored = world.ledger.store._snapshots
+    first: dict[str, bytes | None] = {}
+    for record in world.broker.read_all("segment-models"):
+        id_ = dict(record.headers)["ce_id"].decode()
+        if first.setdefault(id_, record.value) != record.value:
+            world.violate(f"segment-models: two messages {id_} differ")
+    if first != {f"model:{v}": data for v, data in sorted(stored.items())}:
+        world.violate(f"segment-models: {list(first)}, stored are {sorted(stored)}")
+    elif list(first) != [f"model:{v}" for v in sorted(stored)]:
+        world.violate(f"segment-models: first published as {list(first)}")

@@ -1,0 +1,159 @@
+"""The state store as all workers share it, with a book of who may write and what was written.
+
+The checks of every write are made here, apart from the store's own, so that a store which forgets
+one is found out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from stream_app.features.table import ACCOUNT
+from stream_app.streams.memory_log import MemoryRecord
+from stream_app.streams.memory_store import MemoryStore
+from stream_app.streams.ports import Claim, Commit, Message, Position
+from tests.simulation.loop import Process
+
+entry_of = msgspec.msgpack.Encoder().encode
+"""A message as it lies in the outbox; serves as its identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One commit, as the oracle repeats it."""
+
+    records: tuple[MemoryRecord, ...]
+    """In the order in which the worker got them; empty: a sweep."""
+    model_version: int
+    states: Sequence[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class _Book:
+    """One partition."""
+
+    owner: tuple[Process, int] | None = None
+    """The process that claimed it last, and the epoch it got."""
+    offsets: dict[str, int] = field(default_factory=dict)
+    model_version: int = 0
+    outbox_first: int = 0
+    outbox: list[bytes] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+    def copy(self) -> _Book:
+        return _Book(
+            self.owner,
+            dict(self.offsets),
+            self.model_version,
+            self.outbox_first,
+            list(self.outbox),
+            list(self.batches),
+        )
+
+
+class Ledger:
+    """Wraps the store; every call of every process comes through here."""
+
+    def __init__(self, store: MemoryStore, violate: Callable[[str], None]) -> None:
+        self.store = store
+        self.books: defaultdict[int, _Book] = defaultdict(_Book)
+        self.committed: set[bytes] = set()
+        """Every outbox entry that was ever committed."""
+        self.published: set[bytes] = set()
+        """Every message that was ever appended to the log."""
+        self._violate = violate
+
+    async def claim(self, process: Process, partition: int, owner: str) -> Claim:
+        claim = await self.store.claim(partition, owner)
+        book = self.books[partition]
+        book.owner = (process, claim.position.epoch)
+        if list(claim.outbox) != book.outbox:
+            self._violate(f"claim of partition {partition}: not the outbox that was committed")
+        return claim
+
+    async def commit(
+        self,
+        process: Process,
+        partition: int,
+        commit: Commit,
+        records: tuple[MemoryRecord, ...] | None,
+    ) -> Position:
+        """`records`: what the process was given since the expected offsets, up to the new ones;
+        None: not all of these."""
+        position = await self.store.commit(partition, commit)
+        book = self.books[partition]
+        where = f"commit of partition {partition} by {process}"
+        self._check_owner(where, book, process, commit.expected.epoch)
+        if dict(commit.expected.offsets) != book.offsets:
+            self._violate(f"{where}: went on from {commit.expected.offsets}, not {book.offsets}")
+        if any(commit.offsets.get(topic, 0) < at for topic, at in book.offsets.items()):
+            self._violate(f"{where}: offsets went back")
+        if records is None:
+            self._violate(f"{where}: to {dict(commit.offsets)} without the records up to there")
+        if commit.model_version < book.model_version:
+            self._violate(f"{where}: model version went back to {commit.model_version}")
+        used = {version_of(state) for _, state in commit.states}
+        if used - {commit.model_version}:
+            self._violate(f"{where}: says model {commit.model_version}, used {used}")
+        self._trimmed(where, book, position.outbox_first)
+        book.offsets = dict(commit.offsets)
+        book.model_version = commit.model_version
+        book.outbox += commit.outbox
+        book.batches.append(Batch(records or (), commit.model_version, commit.states))
+        self.committed.update(commit.outbox)
+        return position
+
+    async def trim(self, process: Process, partition: int, epoch: int, outbox_first: int) -> None:
+        await self.store.trim(partition, epoch, outbox_first)
+        book = self.books[partition]
+        where = f"trim of partition {partition} by {process}"
+        self._check_owner(where, book, process, epoch)
+        self._trimmed(where, book, (await self.store.position(partition)).outbox_first)
+
+    def publishing(self, process: Process, messages: Sequence[Message], own: set[str]) -> None:
+        """Before they are appended. `own`: topics that do not go through the outbox."""
+        for message in messages:
+            if message.topic not in own and entry_of(message) not in self.committed:
+                self._violate(f"{process} publishes on {message.topic} what is not committed")
+
+    def appended(self, messages: Sequence[Message]) -> None:
+        """They are on the log."""
+        self.published.update(map(entry_of, messages))
+
+    def copy(self) -> Any:
+        """The whole store and the book, to set it back to later."""
+        books = {partition: book.copy() for partition, book in self.books.items()}
+        return deepcopy(self.store.__dict__), books
+
+    def restore(self, copy: Any) -> None:
+        """Back to a copy."""
+        state, books = copy
+        self.store.__dict__.update(deepcopy(state))
+        self.books = defaultdict(_Book, {p: book.copy() for p, book in books.items()})
+
+    def _check_owner(self, where: str, book: _Book, process: Process, epoch: int) -> None:
+        if book.owner != (process, epoch):
+            self._violate(f"{where}: written with epoch {epoch}, but {book.owner} owns it")
+
+    def _trimmed(self, where: str, book: _Book, outbox_first: int) -> None:
+        """Drop from the book what the store has dropped; all of it must be on the log."""
+        gone = outbox_first - book.outbox_first
+        lost = [entry for entry in book.outbox[:gone] if entry not in self.published]
+        if lost:
+            self._violate(f"{where}: trimmed {len(lost)} entries that are not on the log")
+        del book.outbox[:gone]
+        book.outbox_first = outbox_first
+
+
+_MODEL_AT = ACCOUNT.fields["model"][1] if ACCOUNT.fields else 0
+
+
+def version_of(state: bytes) -> int:
+    """The model version in a packed account."""
+    return int.from_bytes(state[_MODEL_AT : _MODEL_AT + 4], "little")

@@ -1,0 +1,164 @@
+"""What should have come out: a single undisturbed pass over each partition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stream_app.changes.types import AccountSegment
+from stream_app.engine import Effects, _Pending
+from stream_app.events.instants import DAY
+from stream_app.features import silence
+from stream_app.features.table import ACCOUNT
+from stream_app.segments.snapshot import Assigner, read_snapshot
+from stream_app.streams.memory_log import MemoryRecord
+from stream_app.streams.ports import Message
+from stream_app.streams.processor import Pipeline, Processor
+from tests.simulation.kit import pipeline_of
+from tests.simulation.ledger import Batch
+from tests.simulation.plan import PARTITIONS, START_US
+from tests.simulation.world import World
+
+_NOW_US = START_US + 400 * DAY
+"""Later than any record that is an event."""
+
+
+@dataclass
+class Expected:
+    """The outcome."""
+
+    states: dict[str, bytes] = field(default_factory=dict)
+    profiles: dict[str, bytes] = field(default_factory=dict)
+    accounts: dict[str, AccountSegment] = field(default_factory=dict)
+    published: dict[str, dict[str, list[tuple[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    """Topic -> account -> (id, content) in order."""
+
+
+def expected(world: World, poison: set[tuple[str, int, int]]) -> Expected:
+    """The oracle of a run; `poison`: (topic, partition, offset) of records that the engine fails
+    on."""
+    out = Expected()
+    for partition in range(PARTITIONS):
+        if world.plan.shape.mixed:
+            _follow(world, partition, poison, out)
+        else:
+            _from_log(world, partition, poison, out)
+    return out
+
+
+def _from_log(
+    world: World, partition: int, poison: set[tuple[str, int, int]], out: Expected
+) -> None:
+    """Each account's records lie in one topic, so the log alone says what happens to it."""
+    records = [
+        record
+        for topic in world.consumed
+        for record in world.broker.read(topic, partition)
+        if (topic, partition, record.offset) not in poison
+    ]
+    run = _Run(world, partition, out)
+    run.use(1 if world.plan.model else 0)
+    run.apply(records)
+    run.finish()
+
+
+def _follow(world: World, partition: int, poison: set[tuple[str, int, int]], out: Expected) -> None:
+    """Repeat what was committed: the records in that order, the silence and the model versions
+    that were decided on. Nothing else is taken from the workers."""
+    run = _Run(world, partition, out)
+    for batch in world.ledger.books[partition].batches:
+        if batch.records:
+            run.take(
+                [r for r in batch.records if (r.topic, partition, r.offset) not in poison],
+                batch.model_version,
+            )
+        elif batch.states:
+            run.sweep(batch)
+    run.finish()
+
+
+class _Run:
+    """One partition under the oracle. Records are collected, because batching never changes a
+    result (tests/engine), and applied when something else comes up for one of their accounts."""
+
+    def __init__(self, world: World, partition: int, out: Expected) -> None:
+        self._world, self._out, self._partition = world, out, partition
+        self._pipeline: Pipeline = pipeline_of(world.plan.shape)
+        self._processor = Processor(self._pipeline, partition, PARTITIONS)
+        self._assigner: Assigner | None = None
+        self._version = 0
+        self._waiting: list[MemoryRecord] = []
+
+    def use(self, version: int) -> None:
+        """Another model from here on."""
+        if version == self._version:
+            return
+        self._flush()
+        self._version = version
+        self._assigner = None
+        if version:
+            data = self._world.ledger.store._snapshots[version]
+            self._assigner = Assigner(read_snapshot(data), self._world.settings.segments.margin)
+
+    def take(self, records: list[MemoryRecord], version: int) -> None:
+        """Records of one commit."""
+        self.use(version)
+        self._waiting += records
+
+    def apply(self, records: list[MemoryRecord]) -> None:
+        """Records at once."""
+        work = self._processor.process(records, self._assigner, _NOW_US)
+        self._keep(work.effects, work.outbox)
+
+    def sweep(self, batch: Batch) -> None:
+        """Silence and new model for the accounts of a batch, as far as their states say that it
+        was looked at. Not further than the clock allowed: that is checked elsewhere."""
+        self.use(batch.model_version)
+        self._flush()
+        engine, table = self._pipeline.engine, self._processor.table
+        rows = table.rows_of([account for account, _ in batch.states])
+        after = np.frombuffer(b"".join(state for _, state in batch.states), ACCOUNT)
+        records = table.data[rows]
+        pending = _Pending()
+        engine._check_model(rows, records, self._assigner, pending)
+        engine._check_silence(rows, records, silence.as_of(after) + 1, pending)
+        table.data[rows] = records
+        effects = engine._decide(table, pending, self._assigner, _NOW_US)
+        self._keep(effects, self._pipeline.messages.of(effects))
+
+    def finish(self) -> None:
+        """The final state."""
+        self._flush()
+        table = self._processor.table
+        rows = np.arange(len(table))
+        for account, state in table.pack(rows):
+            self._out.states[account] = state
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.apply(waiting)
+
+    def _keep(self, effects: Effects, outbox: list[Message]) -> None:
+        self._out.accounts |= effects.accounts
+        for account, payload in effects.accounts.items():
+            self._out.profiles[account] = msgspec.json.encode(payload)
+        for message in outbox:
+            if message.topic in ("segment-changes", "intent-spikes"):
+                account = (message.key or b"").decode()
+                self._out.published[message.topic][account].append(content_of(message))
+
+
+def content_of(message: Any) -> tuple[str, Any]:
+    """(id, what it says, apart from when it was decided) of a message or record."""
+    body = msgspec.json.decode(message.value)
+    body.pop("decided_at", None)
+    body.pop("lag_ms", None)
+    headers = dict(message.headers)
+    return headers["ce_id"].decode(), (body, headers["ce_type"], headers["ce_time"])
