@@ -31,7 +31,7 @@ from stream_app.traffic.config import DEFAULT_SHARES
 if TYPE_CHECKING:
     from stream_app.streams.training import Training
 
-PARTITIONS = 2
+PARTITIONS = 1
 _KEPT_RECORDS = 10_000
 """Records per partition and topic that the broker keeps: far more than readers are behind."""
 _LOOK_SECONDS = 0.1
