@@ -218,6 +218,7 @@ class Partition:
         if self._recheck:
             self._recheck = False
             await self._check_still_mine()
+            await self._start_reading()
         if self._ticked:
             self._ticked = False
             try:
@@ -265,6 +266,7 @@ class Partition:
         """The sweep: silence decides as of the clock, or, while the partition lags behind, as of
         the event time it has reached, so that a backlog does not look like silence."""
         await self._trim()
+        await self._check_still_mine()
         context, position = self._context, self._position
         now_us = context.clock.now_us()
         grace = round(context.pipeline.settings.worker.sweep_grace_seconds * SECOND)
@@ -288,12 +290,12 @@ class Partition:
             self._position = replace(self._position, outbox_first=first)
 
     async def _check_still_mine(self) -> None:
-        """After a rebalance that gave the partition back: has somebody had it in between?"""
+        """Has somebody else had the partition, or was the store set back to an older copy? Asked
+        also when there is nothing to commit: a commit would be refused, but it may never come."""
         stored = await self._context.store.position(self.number)
         mine = self._position
         if (stored.epoch, stored.revision) != (mine.epoch, mine.revision):
-            raise Moved(f"partition {self.number} was owned by somebody else in between")
-        await self._start_reading()
+            raise Moved(f"partition {self.number} is not as this owner left it in the store")
 
     async def _commit(self, work: Work) -> None:
         context, expected = self._context, self._position
