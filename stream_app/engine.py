@@ -19,7 +19,7 @@ from stream_app.changes.types import AccountSegment, FeatureSample, IntentSpike,
 from stream_app.events.batch import EventBatch
 from stream_app.events.instants import HOUR
 from stream_app.features import silence, update
-from stream_app.features.table import FeatureTable, Rows
+from stream_app.features.table import ACCOUNT, FeatureTable, Rows
 from stream_app.features.update import Records
 from stream_app.features.values import values_at
 from stream_app.intent.interest import Spike, add_interest
@@ -114,6 +114,9 @@ class Engine:
         applied = 0
         for index in _rounds(rows):
             applied += self._round(table, batch, rows, index, assigner, pending)
+        if applied:
+            touched = np.unique(rows)
+            table.due_us[touched] = silence.next_due(table.data[touched])
         effects = self._decide(table, pending, assigner, now_us)
         effects.applied = applied
         effects.duplicates = len(batch) - applied
@@ -168,7 +171,6 @@ class Engine:
         update.add(records, batch, index, self._weights)
         spikes = list(add_interest(records, batch, index, self._settings.spikes))
         table.data[mine] = records
-        table.due_us[mine] = silence.next_due(records)
         pending.spikes += [(pending.count + spike.position, spike) for spike in spikes]
         first = pending.hold(records)
         pending.add(
@@ -181,7 +183,10 @@ class Engine:
     ) -> None:
         """Add a point for each known account that was last decided under another model."""
         version = assigner.snapshot.version if assigner else 0
-        stale = np.flatnonzero((records["model"] != version) & (records["first_us"] > 0))
+        outdated = records["model"] != version
+        if not outdated.any():
+            return
+        stale = np.flatnonzero(outdated & (records["first_us"] > 0))
         records["model"] = version
         if len(stale):
             at_us = silence.as_of(records[stale])
@@ -196,6 +201,8 @@ class Engine:
         pending: _Pending,
     ) -> None:
         """Add the points of checks due before each instant and count them as done."""
+        if (before_us - records["latest_us"]).max(initial=0) <= silence.OFFSETS_US[0]:
+            return  # nobody has been silent for so long as the first check
         counts = silence.pending(records, before_us)
         waiting = np.flatnonzero(counts)
         if not len(waiting):
@@ -213,7 +220,7 @@ class Engine:
         rows = np.concatenate(pending.rows)
         at_us, cause = np.concatenate(pending.at_us), np.concatenate(pending.cause)
         occurred_us = np.concatenate(pending.occurred_us)
-        records, record = np.concatenate(pending.records), np.concatenate(pending.record)
+        records, record = _joined(pending.records), np.concatenate(pending.record)
         effects = Effects(np.unique(rows))
         spikes = pending.spikes
         for start in range(0, len(rows), MAX_POINTS):
@@ -324,6 +331,13 @@ class Engine:
         if version != table.model_version:
             table.model_version = version
             table.unchecked_from = 0
+
+
+def _joined(parts: list[Records]) -> Records:
+    """Concatenation; as raw bytes, because numpy compares the fields of every part otherwise."""
+    raw = np.dtype((np.void, ACCOUNT.itemsize))
+    joined: Records = np.concatenate([part.view(raw) for part in parts]).view(ACCOUNT)
+    return joined
 
 
 def _rounds(rows: Rows) -> Iterator[npt.NDArray[np.int64]]:
