@@ -84,7 +84,8 @@ class Messages:
             sourcepartition=str(record.partition),
             sourceoffset=str(record.offset),
         )
-        original = tuple((f"original-{name}", value) for name, value in record.headers or ())
+        # Kafka allows a header without a value; the outbox does not.
+        original = tuple((f"original-{name}", value or b"") for name, value in record.headers or ())
         return Message(
             self._prefix + topics.DEAD_LETTERS.name, record.key, record.value, headers + original
         )

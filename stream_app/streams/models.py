@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from stream_app.errors import SnapshotRefused
@@ -18,6 +19,8 @@ class Models:
     def __init__(self, store: StateStore, margin: float, metrics: Metrics) -> None:
         self._store, self._margin, self._metrics = store, margin, metrics
         self._seen = 0
+        self._asking = asyncio.Lock()
+        """One question at a time: an answer that comes late must not bring back an older model."""
         self.assigner: Assigner | None = None
         """None: there is no model yet."""
 
@@ -27,6 +30,10 @@ class Models:
         A snapshot that does not fit is refused, with a log line and a metric, and the one in use
         stays. Raises `Unavailable` when the store does not answer.
         """
+        async with self._asking:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         if await self._store.current_version() == self._seen:
             return
         found = await self._store.snapshot()
