@@ -44,19 +44,6 @@ _TYPES: dict[Any, str] = {
     bool: "true or false",
     str: "text",
 }
-_MORE_SETTINGS = {
-    "segments.min_segments": "With `max_segments`: limits for the number of segments.",
-    "web.host": "Address that the port is opened on. `0.0.0.0`: all of the machine's.",
-}
-"""What settings mean that have no text of their own in settings.py."""
-_MORE_REASONS = {
-    Reason.TOO_LARGE: "The value is larger than `input.max_record_bytes`.",
-    Reason.NOT_AN_OBJECT: "JSON, but not an object; or a CloudEvent whose data is not one.",
-    Reason.MISSING_FIELD: "A field that is required is missing; the detail names it.",
-    Reason.INVALID_FIELD: "A field has a value of the wrong type or out of range; "
-    "the detail names it.",
-}
-"""What reasons mean that have no text of their own in decode.py."""
 _LABELS = {
     "topic": "Kafka's name of the topic.",
     "partition": "Number of the partition.",
@@ -93,9 +80,8 @@ def settings() -> str:
         `STREAM_APP_CONFIG` names. A name that does not exist, or a value out of range, is an error
         when the program starts (exit code 3).
 
-        Lists and maps are JSON in the environment: `STREAM_APP_SCORES__ENTER=[20, 45, 70]`. A map
-        that is given replaces the default map: kinds that it leaves out count 0. Secrets are never
-        shown or logged.
+        Lists and maps are JSON in the environment: `STREAM_APP_SCORES__ENTER=[20, 45, 70]`.
+        Secrets are never shown or logged.
 
             # stream-app.toml
             log_format = "json"
@@ -115,10 +101,10 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 def _setting(section: str, name: str, field: FieldInfo) -> tuple[str, ...]:
     path = f"{section}.{name}" if section else name
     variable = "STREAM_APP_" + path.replace(".", "__").upper()
-    meaning = field.description or _MORE_SETTINGS[path]
+    assert field.description, f"{path} has no text in settings.py"
     unit = next((unit for unit in _UNITS if name.endswith(f"_{unit}")), "")
     kind = _type(field) + (f", {unit}" if unit else "")
-    return f"`{path}`", f"`{variable}`", kind, _default(field.default), _line(meaning)
+    return f"`{path}`", f"`{variable}`", kind, _default(field.default), _line(field.description)
 
 
 def _type(field: FieldInfo) -> str:
@@ -359,9 +345,7 @@ def metrics() -> str:
 def dead_letters() -> str:
     """Reason codes and headers of dead letters."""
     texts = _texts_of_members(Reason)
-    reasons = [
-        (f"`{reason.value}`", texts.get(reason.name) or _MORE_REASONS[reason]) for reason in Reason
-    ]
+    reasons = [(f"`{reason.value}`", texts[reason.name]) for reason in Reason]
     headers = dead_letter_headers()
     described = [
         (f"`{name}`", schema.get("description") or f"`{schema['const']}`")

@@ -11,7 +11,16 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -101,7 +110,8 @@ class ScoreSettings(_Section):
         "email_clicked": 2.0,
         "email_replied": 6.0,
     }
-    """Points that an event adds to engagement. Sums already stored keep their old weights."""
+    """Points that an event adds to engagement; kinds that are not given keep their default. Sums
+    already stored keep their old weights."""
     intent_points: dict[EventKind, float] = {
         "visit_product": 1.0,
         "visit_pricing": 3.0,
@@ -110,7 +120,7 @@ class ScoreSettings(_Section):
         "email_clicked": 0.5,
         "email_replied": 4.0,
     }
-    """Points that an event adds to intent."""
+    """Points that an event adds to intent; kinds that are not given keep their default."""
     contact_points: Annotated[float, Field(ge=0)] = 2.0
     """Engagement points for each distinct person active within 28 days."""
     engagement_scale: Positive = 60.0
@@ -121,6 +131,13 @@ class ScoreSettings(_Section):
     """Score from which an account enters the bands warm, engaged, hot."""
     leave: tuple[Score, Score, Score] = (15.0, 38.0, 62.0)
     """Score below which it leaves them again; lower than `enter`, so that bands do not flap."""
+
+    @field_validator("engagement_points", "intent_points", mode="before")
+    @classmethod
+    def _complete(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, dict) or info.field_name is None:
+            return given
+        return {**cls.model_fields[info.field_name].default, **given}
 
     @model_validator(mode="after")
     def _ordered(self) -> ScoreSettings:
@@ -155,8 +172,9 @@ class SegmentSettings(_Section):
     """An account leaves its segment only for a centre that is nearer by this share of the
     distance to its own."""
     min_segments: Annotated[int, Field(ge=2, le=50)] = 3
+    """With `max_segments`: limits for the number of segments."""
     max_segments: Annotated[int, Field(ge=2, le=50)] = 8
-    """Limits for the number of segments, chosen at the warm start by silhouette."""
+    """The number is chosen at the warm start, by silhouette."""
     warm_start_vectors: Annotated[int, Field(ge=50, le=100_000)] = 500
     """Vectors to collect before the first model."""
     halflife: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -207,6 +225,7 @@ class WebSettings(_Section):
     """The HTTP port with /metrics, /health/live and /health/ready."""
 
     host: str = "127.0.0.1"
+    """Address that the port is opened on. `0.0.0.0`: all of the machine's."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8_080
     """0: no HTTP port at all."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from os import getpid
+from pathlib import Path
+from tempfile import gettempdir
 
 import faust
 from faust.types import StreamT
@@ -151,4 +153,8 @@ def _faust_app(settings: Settings) -> faust.App:
         web_enabled=web.port != 0,
         web_cors_options=None,
         worker_redirect_stdouts=False,
+        datadir=str(Path(gettempdir()) / "stream-app-faust"),  # created, but nothing is kept there
+        # Faust prefers its own environment variables (WEB_PORT, BROKER_URL, …) to what it is given
+        # here; under this prefix they would be refused as unknown settings of ours.
+        env_prefix="STREAM_APP_FAUST_",
     )

@@ -93,22 +93,13 @@ class Stored:
         if len(state) != ACCOUNT.itemsize:
             raise Incompatible(f"the state of {account_id!r} has another layout")
         record = np.frombuffer(state, ACCOUNT)
-        codes = [int(code) for code in record[0]["topics"]["topic"] if code]
         return Account(
             account_id,
             partition,
             record,
             msgspec.json.decode(published, type=dict[str, Any]) if published else None,
-            await self._topic_names(partition, codes),
+            await self._store.names(partition),
         )
-
-    async def _topic_names(self, partition: int, codes: list[int]) -> dict[int, str]:
-        """The port gives names only to a new owner, and this is none."""
-        if not codes:
-            return {}
-        key = f"{self._settings.redis.prefix}:{{{partition}}}:names"
-        names = await self._calls.call(key, "HMGET", key, *codes)
-        return {code: name.decode() for code, name in zip(codes, names, strict=True) if name}
 
 
 @asynccontextmanager

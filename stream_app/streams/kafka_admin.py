@@ -72,7 +72,11 @@ def translate(error: BaseException, doing: str) -> StreamAppError:
         return Incompatible(message, hint="install the codec: pip install cramjam")
     if isinstance(error, kafka_errors.InvalidTopicError):
         return ConfigError(message, hint="kafka.topic_prefix takes letters, digits, `.`, `_`, `-`")
-    return Unavailable(message, hint="it is tried again; check that Kafka is up and reachable")
+    return Unavailable(
+        message,
+        hint="check that Kafka is up and that kafka.bootstrap_servers names it; a running worker "
+        "tries again by itself",
+    )
 
 
 def _reason(error: BaseException) -> str:

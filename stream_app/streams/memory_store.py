@@ -114,6 +114,9 @@ class MemoryStore:
         stored = self._partitions[partition]
         return stored.states.get(account_id), stored.profiles.get(account_id)
 
+    async def names(self, partition: int) -> dict[int, str]:
+        return dict(self._partitions[partition].names)
+
     async def summaries(self, partitions: int) -> list[bytes]:
         return [self._partitions[partition].summary for partition in range(partitions)]
 

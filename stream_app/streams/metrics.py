@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -45,7 +47,7 @@ class Metrics:
         self.claim = histogram("claim_seconds", "Claiming and loading a partition.", _SECONDS)
         self.freshness = histogram(
             "change_freshness_seconds",
-            "From the event that caused a change to its acknowledgement by Kafka.",
+            "From an event to Kafka's acknowledgement of the change that it caused.",
             _FRESHNESS,
         )
 
@@ -59,4 +61,11 @@ class Metrics:
             "segment_accounts", "Accounts per segment.", "segment", "name"
         )
         self.model_version = gauge("model_version", "Snapshot in use.")
+        self._of_partition = (self.accounts, self.outbox, self.lag)
         self.ready = gauge("ready", "1: owns its partitions and reaches Kafka and Redis.")
+
+    def forget(self, partition: int) -> None:
+        """Remove the gauges of a partition that went away; its new owner shows them."""
+        for metric in self._of_partition:
+            with suppress(KeyError):
+                metric.remove(str(partition))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from stream_app.streams.relay import Relay
 log = logging.getLogger(__name__)
 
 _to_entry = msgspec.msgpack.Encoder().encode
+_PROMPT = {"first_seen", "behaviour"}
+"""Reasons of changes that an event causes: those that freshness is measured by."""
 _from_entry = msgspec.msgpack.Decoder(Message).decode
 
 
@@ -258,8 +261,8 @@ class Partition:
         except Exception as error:
             raise _EngineFailed(records) from error
         context.metrics.step.observe(context.clock.monotonic() - began)
-        for record in records:
-            context.metrics.records.labels(record.topic).inc()
+        for topic, count in Counter(record.topic for record in records).items():
+            context.metrics.records.labels(topic).inc(count)
         return work
 
     async def _time_passes(self) -> Work | None:
@@ -273,13 +276,17 @@ class Partition:
         until_us = now_us - grace
         assigner = context.models.assigner
         context.log.show_progress(self.number, position.offsets)
-        if not self._processor.due(until_us, assigner):
+        try:
+            ends = await context.log.end_offsets(self.number)
+        except Unavailable as error:
+            log.warning("partition %d: no sweep, the lag is not known: %s", self.number, error)
             return None
-        ends = await context.log.end_offsets(self.number)
         lag = sum(max(end - position.offsets.get(topic, 0), 0) for topic, end in ends.items())
         context.metrics.lag.labels(str(self.number)).set(lag)
         if lag:
             until_us = min(until_us, self._processor.watermark_us)
+        if not self._processor.due(until_us, assigner):
+            return None
         work = self._processor.sweep(until_us, assigner, now_us)
         return None if work.empty else work
 
@@ -318,7 +325,7 @@ class Partition:
             [*work.outbox, *work.samples],
             self._outbox_next,
             began,
-            [change.lag_ms / 1_000 for change in work.effects.changes],
+            [c.lag_ms / 1_000 for c in work.effects.changes if c.reason in _PROMPT],
         )
         self._count(work)
 

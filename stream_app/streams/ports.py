@@ -216,6 +216,9 @@ class StateStore(Protocol):
     async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
         """(state, profile) of one account, None where absent."""
 
+    async def names(self, partition: int) -> dict[int, str]:
+        """Topic names by hash, for displays; an owner gets them with its claim."""
+
     async def summaries(self, partitions: int) -> list[bytes]:
         """The last `Commit.summary` of each partition, empty where none."""
 

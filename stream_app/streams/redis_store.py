@@ -105,8 +105,7 @@ class RedisStore:
                 break
         if outbox and await self.position(partition) != position:
             raise Fenced(f"partition {partition} was claimed again while it was being claimed")
-        pairs = zip(names[::2], names[1::2], strict=True)
-        return Claim(position, tuple(outbox), {int(code): name.decode() for code, name in pairs})
+        return Claim(position, tuple(outbox), _names(names))
 
     async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         (key,) = self._keys(partition, "state")
@@ -161,6 +160,10 @@ class RedisStore:
         keys = self._keys(partition, "state", "profile")
         state, profile = await self._calls.script(_ACCOUNT, keys, account_id, write=False)
         return state, profile
+
+    async def names(self, partition: int) -> dict[int, str]:
+        (key,) = self._keys(partition, "names")
+        return _names(await self._calls.call(key, "HGETALL", key))
 
     async def summaries(self, partitions: int) -> list[bytes]:
         keys = [self._keys(partition, "meta")[0] for partition in range(partitions)]
@@ -235,3 +238,8 @@ def _refused(partition: int, epoch: int, code: bytes, detail: bytes) -> NoReturn
 def _info(answer: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in answer.decode().splitlines())
     return {name: value for name, separator, value in lines if separator}
+
+
+def _names(flat: Sequence[bytes]) -> dict[int, str]:
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return {int(code): name.decode() for code, name in pairs}

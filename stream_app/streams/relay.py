@@ -29,7 +29,7 @@ class _Parcel:
     decided: float
     """Monotonic seconds when its changes were decided."""
     lags_seconds: Sequence[float]
-    """How old the cause of each change was at that moment."""
+    """How old the event behind each change was at that moment."""
 
 
 class Relay:

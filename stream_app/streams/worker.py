@@ -52,21 +52,24 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
-        self._reached = False
-        """Whether the last poll reached the log."""
+        self._reached = self._stored = False
+        """Whether the log and the store answered when they were last asked."""
         self._beat = clock.monotonic()
 
     @property
     def alive(self) -> bool:
-        """Whether the loops go round; false for half a minute of standstill."""
-        return self._clock.monotonic() - self._beat < 30.0
+        """Whether the event loop goes round; false after half a minute of standstill. Waiting for
+        Kafka or Redis is no standstill: a restart would not help."""
+        late = self._clock.monotonic() - self._beat
+        return late < self._settings.worker.sweep_seconds + 30.0
 
     @property
     def ready(self) -> bool:
-        """Whether the log is reached and every partition that is owned is being read."""
+        """Whether log and store are reached and every partition that is owned is being read."""
         return (
             self._registered.is_set()
             and self._reached
+            and self._stored
             and not self._stopping.is_set()
             and all(partition.ready for partition in self._partitions.values())
         )
@@ -78,6 +81,7 @@ class Worker:
         partitions = await self._log.start(self)
         await self._store.register(partitions, LAYOUT)
         await self._models.refresh()
+        self._stored = True
         self._context = Context(
             owner=self._owner,
             partitions=partitions,
@@ -167,6 +171,7 @@ class Worker:
         tasks = []
         for number in numbers:
             self._partitions.pop(number, None)
+            self.metrics.forget(number)
             if (task := self._tasks.pop(number, None)) is not None:
                 tasks.append(task)
         await _end(tasks)
@@ -175,7 +180,6 @@ class Worker:
         limit = 2 * self._settings.worker.max_batch
         backoff = Backoff()
         while True:
-            self._beat = self._clock.monotonic()
             self._taken.clear()
             if sum(partition.waiting for partition in self._partitions.values()) >= limit:
                 with suppress(TimeoutError):
@@ -200,6 +204,7 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._settings.worker.sweep_seconds)
+            self._beat = self._clock.monotonic()
             for partition in self._partitions.values():
                 partition.tick()
             self._show()
@@ -209,7 +214,9 @@ class Worker:
             await asyncio.sleep(self._settings.worker.model_poll_seconds)
             try:
                 await self._models.refresh()
+                self._stored = True
             except Unavailable as error:
+                self._stored = False
                 log.warning("waiting for Redis to ask for the model: %s", error)
 
     def _show(self) -> None:

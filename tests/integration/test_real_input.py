@@ -214,11 +214,7 @@ async def accounts(store: RedisStore, snapshot: Snapshot) -> dict[str, dict[str,
     table = await load(store)
     names: dict[int, str] = {}
     for partition in range(PARTITIONS):
-        key = f"{store._prefix}:{{{partition}}}:names"
-        flat = await store._calls.call(key, "HGETALL", key)
-        names |= {
-            int(code): name.decode() for code, name in zip(flat[::2], flat[1::2], strict=True)
-        }
+        names |= await store.names(partition)
     settings = Settings()
     assigner = Assigner(read_snapshot(write_snapshot(snapshot)), settings.segments.margin)
     return {
