@@ -21,6 +21,8 @@ from stream_app.streams.processor import Pipeline
 
 log = logging.getLogger(__name__)
 
+_STANDSTILL_SECONDS = 30.0
+
 
 class Worker:
     """`start`, then `run` until `stop`. A `Listener` of its log.
@@ -55,13 +57,19 @@ class Worker:
         self._reached = self._stored = False
         """Whether the log and the store answered when they were last asked."""
         self._beat = clock.monotonic()
+        """When the last tick was."""
+        self._polling_since: float | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether the event loop goes round; false after half a minute of standstill. Waiting for
-        Kafka or Redis is no standstill: a restart would not help."""
-        late = self._clock.monotonic() - self._beat
-        return late < self._settings.worker.sweep_seconds + 30.0
+        """Whether the loops go round; false after half a minute of standstill. To wait because
+        Kafka or Redis is away or slow is no standstill: a restart would not help."""
+        now, grace = self._clock.monotonic(), _STANDSTILL_SECONDS
+        ticking = now - self._beat < self._settings.worker.sweep_seconds + grace
+        polling = self._polling_since is None or (
+            now - self._polling_since < self._settings.worker.poll_seconds + grace
+        )
+        return ticking and polling
 
     @property
     def ready(self) -> bool:
@@ -186,6 +194,7 @@ class Worker:
                     async with asyncio.timeout(self._settings.worker.poll_seconds):
                         await self._taken.wait()
                 continue
+            self._polling_since = self._clock.monotonic()
             try:
                 batches = await self._log.poll(
                     self._settings.worker.max_batch, self._settings.worker.poll_seconds
@@ -195,6 +204,8 @@ class Worker:
                 log.warning("waiting for Kafka to read: %s", error)
                 await backoff.wait()
                 continue
+            finally:
+                self._polling_since = None
             self._reached = True
             backoff.reset()
             for number, records in batches.items():
