@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from stream_app.changes.types import FeatureSample
+from stream_app.errors import UsageError
 from stream_app.events.instants import parse
+from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.snapshot import Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
@@ -41,8 +43,9 @@ class Training:
         self._saved_at = 0
 
     async def learn(self, samples: Sequence[bytes]) -> Snapshot | None:
-        """Learn samples (JSON of `FeatureSample`) in order; a sample that cannot be read is
-        skipped, with a log line. Returns the snapshot that was published, if one was due.
+        """Learn samples (JSON of `FeatureSample`) in order; a sample that cannot be read, or has
+        other dimensions than this program's, is skipped, with a log line. Returns the snapshot
+        that was published, if one was due.
 
         Raises
         ------
@@ -55,15 +58,14 @@ class Training:
         read = [sample for data in samples if (sample := _read(data)) is not None]
         if not read:
             return None
-        vectors, at_us = [s.vector for s in read], [parse(s.at) for s in read]
+        vectors, at_us = [vector for vector, _ in read], [instant for _, instant in read]
         # In a thread: a warm start takes a second, and heartbeats share the loop.
         snapshot = await asyncio.to_thread(trainer.learn, vectors, at_us)
         try:
             if snapshot is not None:
                 return await self._issue(trainer, snapshot)
             if trainer.vectors - self._saved_at >= _CHECKPOINT_VECTORS:
-                await self._store.save_trainer_checkpoint(trainer.checkpoint())
-                self._saved_at = trainer.vectors
+                await self._save(trainer)
         except BaseException:
             self._trainer = None  # begin again from what is stored
             raise
@@ -83,8 +85,22 @@ class Training:
         log.info("model version %d after %d vectors: %s", snapshot.version, snapshot.vectors, names)
         return snapshot
 
+    async def _save(self, trainer: Trainer) -> None:
+        """Store the checkpoint, unless somebody else trains by now: it would undo his."""
+        if await self._store.current_version() != trainer.version:
+            log.warning("models were issued by another trainer since version %d", trainer.version)
+            self._trainer = None
+            return
+        await self._store.save_trainer_checkpoint(trainer.checkpoint())
+        self._saved_at = trainer.vectors
+
     async def _restore(self) -> Trainer:
         trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
+        newest = await self._store.current_version()
+        if trainer.version < newest:
+            # Between `_save`'s question and its write, another trainer issued a version.
+            log.warning("the checkpoint is of version %d, not %d", trainer.version, newest)
+            trainer.version = newest
         if trainer.version:
             # A crash may have come between storing the newest version and publishing it.
             found = await self._store.snapshot(trainer.version)
@@ -95,9 +111,13 @@ class Training:
         return trainer
 
 
-def _read(data: bytes) -> FeatureSample | None:
+def _read(data: bytes) -> tuple[list[float], int] | None:
+    """(vector, instant) of a sample."""
     try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        sample = _decode(data)
+        if len(sample.vector) != len(MODEL_VECTOR):
+            raise ValueError(f"{len(sample.vector)} dimensions, not {len(MODEL_VECTOR)}")
+        return sample.vector, parse(sample.at)
+    except (msgspec.DecodeError, UsageError, ValueError) as error:
         log.warning("a feature sample could not be read: %s", error)
         return None
