@@ -120,8 +120,7 @@ class Partition:
         """Finish what is in flight and publish it, then rest. Records in the inbox are dropped:
         they will be read again, by whoever owns the partition then."""
         self._paused = True
-        self._inbox.clear()
-        self.waiting = 0
+        self._empty_inbox()
         self._wake.set()
         if self.ready:
             await self._quiet.wait()
@@ -208,6 +207,8 @@ class Partition:
 
     async def _start_reading(self) -> None:
         stored = self._position.offsets
+        self._context.log.pause(self.number)
+        self._empty_inbox()  # what came before is read again
         self.ready = True  # before `seek`: a record that came between the two would be passed over
         used = await self._context.log.seek(self.number, stored)
         for topic, offset in used.items():
@@ -381,11 +382,14 @@ class Partition:
     def _let_go(self) -> None:
         self.ready = False
         self._context.log.pause(self.number)
+        self._empty_inbox()
+        self._processor = self._new_processor()
+        self._quiet.set()
+
+    def _empty_inbox(self) -> None:
         self._inbox.clear()
         self.waiting = 0
         self._context.taken()
-        self._processor = self._new_processor()
-        self._quiet.set()
 
     def _new_processor(self) -> Processor:
         context = self._context
