@@ -189,6 +189,7 @@ class Log:
         self._process, self._world = process, world
         self.member = Member(world.broker, "workers", world.consumed)
         self.member.number = world.next_number()
+        self.joined = False
         self._listener: Listener | None = None
         self._given: dict[int, list[MemoryRecord]] = {}
         """What was read since the last `seek`, by partition."""
@@ -215,6 +216,7 @@ class Log:
         if self._world.log_away(self._process):
             await asyncio.sleep(_CUT_OFF_SECONDS)
             raise Unavailable("the log is away")
+        self.joined = True
         return await self._outside(self.member.start(self))
 
     async def stop(self) -> None:
@@ -285,6 +287,9 @@ class Log:
 
     async def _outside(self, call: Coroutine[Any, Any, T]) -> T:
         """Carry out a call in the world's context: what it starts survives this process."""
+        if self._process.dead:
+            call.close()
+            raise CancelledError
         return await self._world.loop.create_task(call, context=self._world.context)
 
 

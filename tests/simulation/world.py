@@ -130,6 +130,8 @@ class World:
         self.violations: list[str] = []
         self.trace: list[str] = []
         self.tracing = tracing
+        self.verbose = False
+        """Whether the trace has every call."""
         self.injected: Counter[str] = Counter()
         self.consumed = topics.consumed()
         self.broker = MemoryBroker(now_ms=lambda: int(self.loop.now * 1_000))
@@ -187,6 +189,8 @@ class World:
             raise CancelledError
         key = op, phase
         self._calls[key] = nth = self._calls[key] + 1
+        if self.verbose:
+            self.note(f"{process} {phase} {op} #{nth}")
         fault = self._by_call.pop((op, phase, nth), None)
         if fault is not None and self.loop.now < HEALED_AT:
             self.inject(fault, process)
@@ -361,7 +365,11 @@ class World:
 
     def _expire(self, process: Worker | Trainer) -> None:
         """The group has not heard of it for too long."""
-        if process.dead or process.expired:
+        if (
+            process.dead
+            or process.expired
+            or (isinstance(process, Worker) and not process.log.joined)
+        ):
             return
         process.expired = True
         self.note(f"the session of {process} expires")
@@ -456,7 +464,8 @@ class World:
             case "rebalance":
                 self.loop.call_soon(self.broker.group("workers").rebalance, context=self.context)
             case "join":
-                self.soon(0.0, functools.partial(self._start, len(self._slots)))
+                slot = 100 + self.next_number()  # a place of its own
+                self.soon(0.0, functools.partial(self._start, slot))
             case "leave":
                 for worker in named[:1]:
                     if not worker.leaving:
