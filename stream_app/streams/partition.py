@@ -96,6 +96,8 @@ class Partition:
         self._position = Position(epoch=0)
         self._outbox_next = 0
         """Index that the next outbox entry will have."""
+        self._reads_from: dict[str, int] = {}
+        """Where reading was last begun, per topic."""
         self._processor = self._new_processor()
         self._relay = self._new_relay(0)
 
@@ -197,6 +199,7 @@ class Partition:
         await self._start_reading()
         took = context.clock.monotonic() - began
         context.metrics.claim.observe(took)
+        context.metrics.accounts.labels(str(self.number)).set(len(processor.table))
         log.info(
             "partition %d: claimed with epoch %d, %d accounts, in %.2f s",
             self.number,
@@ -210,7 +213,7 @@ class Partition:
         self._context.log.pause(self.number)
         self._empty_inbox()  # what came before is read again
         self.ready = True  # before `seek`: a record that came between the two would be passed over
-        used = await self._context.log.seek(self.number, stored)
+        self._reads_from = used = await self._context.log.seek(self.number, stored)
         for topic, offset in used.items():
             missed = offset - stored.get(topic, offset)
             if missed > 0:
@@ -267,8 +270,8 @@ class Partition:
         return work
 
     async def _time_passes(self) -> Work | None:
-        """The sweep: silence decides as of the clock, or, while the partition lags behind, as of
-        the event time it has reached, so that a backlog does not look like silence."""
+        """The sweep: silence decides as of the clock, or, while there are unread records, as of the
+        event time that their topics were read up to: a backlog does not look like silence."""
         await self._trim()
         await self._check_still_mine()
         context, position = self._context, self._position
@@ -282,14 +285,18 @@ class Partition:
         except Unavailable as error:
             log.warning("partition %d: no sweep, the lag is not known: %s", self.number, error)
             return None
-        lag = sum(max(end - position.offsets.get(topic, 0), 0) for topic, end in ends.items())
-        context.metrics.lag.labels(str(self.number)).set(lag)
-        if lag:
-            until_us = min(until_us, self._processor.watermark_us)
+        behind = {topic: lag for topic, end in ends.items() if (lag := end - self._at(topic)) > 0}
+        context.metrics.lag.labels(str(self.number)).set(sum(behind.values()))
+        if behind:
+            until_us = min(until_us, self._processor.reached_us(behind))
         if not self._processor.due(until_us, assigner):
             return None
         work = self._processor.sweep(until_us, assigner, now_us)
         return None if work.empty else work
+
+    def _at(self, topic: str) -> int:
+        """Next offset of a topic; where nothing was read yet, the first one that is still there."""
+        return max(self._position.offsets.get(topic, 0), self._reads_from.get(topic, 0))
 
     async def _trim(self) -> None:
         first = self._relay.acknowledged

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +87,8 @@ class Processor:
 
     def __init__(self, pipeline: Pipeline, partition: int, partitions: int) -> None:
         self.table = FeatureTable()
-        self.watermark_us = 0
-        """Event time that the partition has reached: the largest median of a batch, so that a
+        self._reached_us: dict[str, int] = {}
+        """Event time that each topic was read up to: the largest median of a batch, so that a
         single wrong clock does not make every account look silent."""
         self.poisonous: set[tuple[str, int]] = set()
         """(topic, offset) of records that the engine failed on: they become dead letters."""
@@ -100,9 +100,7 @@ class Processor:
     def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> None:
         """Take over stored accounts."""
         rows = self.table.put(accounts, states)
-        records = self.table.data[rows]
-        self.table.due_us[rows] = silence.next_due(records)
-        self.watermark_us = max(self.watermark_us, int(records["latest_us"].max(initial=0)))
+        self.table.due_us[rows] = silence.next_due(self.table.data[rows])
 
     def recount(self) -> None:
         """Count what `put` brought; call once after the last `put`."""
@@ -119,12 +117,12 @@ class Processor:
         if self.poisonous:
             rejections = rejections + self._take_poison(records, decoded)
         letters = [pipeline.messages.dead_letter(records[r.index], r, now_us) for r in rejections]
+        self._notice_time(records, decoded)
         foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
         events, times_us = decoded.events, decoded.times_us
         if events:
             batch = pipeline.columns(events, times_us)
             effects = pipeline.engine.step(self.table, batch, assigner, now_us)
-            self.watermark_us = max(self.watermark_us, int(np.median(times_us)))
         else:
             effects = Effects(np.empty(0, np.int64))
         return self._work(
@@ -136,6 +134,10 @@ class Processor:
             rejected=Counter(r.reason.value for r in rejections),
             forwarded=len(foreign),
         )
+
+    def reached_us(self, topics: Iterable[str]) -> int:
+        """Event time up to which all of these topics were read by this owner; 0: not yet known."""
+        return min((self._reached_us.get(topic, 0) for topic in topics), default=0)
 
     def due(self, until_us: int, assigner: Assigner | None) -> bool:
         """Whether `sweep` would find something to do."""
@@ -162,6 +164,14 @@ class Processor:
             spikes=self._spikes,
             updated_us=now_us,
         )
+
+    def _notice_time(self, records: Sequence[Record], decoded: Decoded) -> None:
+        times: defaultdict[str, list[int]] = defaultdict(list)
+        for index, at_us in zip(decoded.indices, decoded.times_us, strict=True):
+            times[records[index].topic].append(at_us)
+        for topic, found in times.items():
+            median_us = sorted(found)[len(found) // 2]
+            self._reached_us[topic] = max(self._reached_us.get(topic, 0), median_us)
 
     def _is_mine(self, event: Event) -> bool:
         return partition_of(event.account_id.encode(), self._partitions) == self._partition
