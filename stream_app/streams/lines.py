@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ MAX_LINE_BYTES = 8 << 20
 def read_lines(
     path: str, on_progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[list[bytes]]:
-    """Lists of lines without their ends, blank ones left out, about one block at a time.
+    """Lists of lines without their ends, about one block at a time.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def read_lines(
     try:
         with _opened(path) as (raw, data):
             yield from _split(data, lambda: on_progress(raw.tell() if raw.seekable() else 0))
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read {path}: {reason}") from None
 
@@ -54,10 +55,35 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
             with gzip.open(raw) as data:
                 yield raw, cast(IO[bytes], data)
         elif path.endswith(".zst"):
-            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as data:
-                yield raw, data
+            yield raw, cast(IO[bytes], _Frames(raw))
         else:
             yield raw, raw
+
+
+class _Frames:
+    """Decompressed bytes of Zstandard frames. zstandard's own reader takes a file that was cut
+    within a frame for a whole one."""
+
+    _CHUNK_BYTES = 1 << 10  # of the file; in the worst case they become 32 MiB
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._unused = b""
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def read(self, size: int) -> bytes:
+        """At least `size` bytes, fewer only at the end of the file."""
+        parts, length = [], 0
+        while length < size and (chunk := self._unused or self._raw.read(self._CHUNK_BYTES)):
+            self._unused = b""
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            parts.append(self._frame.decompress(chunk))
+            length += len(parts[-1])
+            if self._frame.eof:
+                self._unused, self._frame = self._frame.unused_data, None
+        if length < size and self._frame:
+            raise EOFError("the compressed file ended before its end marker was reached")
+        return b"".join(parts)
 
 
 def _split(data: IO[bytes], progressed: Callable[[], None]) -> Iterator[list[bytes]]:
@@ -72,8 +98,8 @@ def _split(data: IO[bytes], progressed: Callable[[], None]) -> Iterator[list[byt
                 lines.append(rest)
             rest, skipping = b"", True
         progressed()
-        if lines := [line for line in lines if line.strip()]:
+        if lines:
             yield lines
-    if rest.strip() and not skipping:
+    if rest and not skipping:
         yield [rest]
     progressed()

@@ -143,15 +143,17 @@ class Replay:
         self._file, self._line = name, 0
 
     def feed(self, lines: Sequence[bytes]) -> None:
-        """Apply lines, each one event."""
+        """Apply lines, each one event. Blank ones count for the numbers of lines only."""
         for start in range(0, len(lines), self.settings.worker.max_batch):
             self._feed(lines[start : start + self.settings.worker.max_batch])
 
-    def _feed(self, lines: Sequence[bytes]) -> None:
+    def _feed(self, given: Sequence[bytes]) -> None:
+        numbers = [n for n, line in enumerate(given, self._line + 1) if line.strip()]
+        lines = [line for line in given if line.strip()]
+        self._line += len(given)
         decoded = self._decoder.decode([_Line("", line) for line in lines], time_ns() // 1_000)
         self.summary.read += len(lines)
-        self._reject(lines, decoded.rejections)
-        self._line += len(lines)
+        self._reject(lines, numbers, decoded.rejections)
         if not decoded.events:
             return
         times = np.array(decoded.times_us)
@@ -192,13 +194,14 @@ class Replay:
             self.outputs.write_whole("summary.json", msgspec.json.encode(summary))
         return summary
 
-    def _reject(self, lines: Sequence[bytes], rejections: Sequence[Rejection]) -> None:
+    def _reject(
+        self, lines: Sequence[bytes], numbers: Sequence[int], rejections: Sequence[Rejection]
+    ) -> None:
         self.summary.dead_letters += len(rejections)
         self._rejected.update(rejection.reason.value for rejection in rejections)
         if self.outputs and rejections:
             letters = [
-                DeadLetter.of(lines[r.index], r, self._file, self._line + r.index + 1)
-                for r in rejections
+                DeadLetter.of(lines[r.index], r, self._file, numbers[r.index]) for r in rejections
             ]
             self.outputs.write("dead-letters", letters)
 
