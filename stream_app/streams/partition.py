@@ -311,6 +311,8 @@ class Partition:
         mine = self._position
         if (stored.epoch, stored.revision) != (mine.epoch, mine.revision):
             raise Moved(f"partition {self.number} is not as this owner left it in the store")
+        # Should entries be back that were trimmed before, they are trimmed again.
+        self._position = replace(self._position, outbox_first=stored.outbox_first)
 
     async def _commit(self, work: Work) -> None:
         context, expected = self._context, self._position
