@@ -189,7 +189,8 @@ class Log:
         self._process, self._world = process, world
         self.member = Member(world.broker, "workers", world.consumed)
         self.member.number = world.next_number()
-        self.joined = False
+        self.is_member = False
+        """Whether it has a session that can expire."""
         self._listener: Listener | None = None
         self._given: dict[int, list[MemoryRecord]] = {}
         """What was read since the last `seek`, by partition."""
@@ -216,7 +217,7 @@ class Log:
         if self._world.log_away(self._process):
             await asyncio.sleep(_CUT_OFF_SECONDS)
             raise Unavailable("the log is away")
-        self.joined = True
+        self.is_member = True
         return await self._outside(self.member.start(self))
 
     async def stop(self) -> None:

@@ -365,15 +365,14 @@ class World:
 
     def _expire(self, process: Worker | Trainer) -> None:
         """The group has not heard of it for too long."""
-        if (
-            process.dead
-            or process.expired
-            or (isinstance(process, Worker) and not process.log.joined)
-        ):
+        if process.dead or process.expired:
+            return
+        if isinstance(process, Worker) and not process.log.is_member:
             return
         process.expired = True
         self.note(f"the session of {process} expires")
         if isinstance(process, Worker):
+            process.log.is_member = False
             process.log.member.expire()
         else:
             self._start_trainer()
@@ -405,6 +404,7 @@ class World:
 
         async def rejoin() -> None:
             await process.log.member.rejoin()
+            process.log.is_member = True
             if process.dead or process.leaving:
                 process.log.member.expire()
 
