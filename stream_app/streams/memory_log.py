@@ -10,9 +10,8 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -210,6 +209,7 @@ class MemoryLog:
         self._wake = asyncio.Event()
         self._gone = asyncio.Event()
         self._told: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._failure: Exception | None = None
 
     @property
@@ -287,13 +287,13 @@ class MemoryLog:
         owned, self._owned = self._owned, frozenset()
         self._next.clear()
         if owned and self._listener is not None:
-            await self._tell(self._listener.on_revoked(owned))
+            await self._tell(self._listener.on_revoked, owned)
 
     async def assign(self, partitions: frozenset[int]) -> None:
         """Called by the group."""
         if self._listener is not None and not self._gone.is_set():
             self._owned = partitions
-            await self._tell(self._listener.on_assigned(partitions))
+            await self._tell(self._listener.on_assigned, partitions)
 
     def _take(self, max_records: int) -> dict[int, list[Record]]:
         if self._failure is not None:
@@ -321,9 +321,11 @@ class MemoryLog:
                     break
         return batches
 
-    async def _tell(self, call: Coroutine[Any, Any, None]) -> None:
+    async def _tell(
+        self, call: Callable[[frozenset[int]], Awaitable[None]], partitions: frozenset[int]
+    ) -> None:
         """Wait for the listener, unless this member is thrown out meanwhile."""
-        self._told = told = asyncio.create_task(call)
+        self._told = told = asyncio.create_task(self._call_in_turn(call, partitions))
         gone = asyncio.create_task(self._gone.wait())
         await asyncio.wait({told, gone}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
@@ -331,6 +333,13 @@ class MemoryLog:
             log.error("the listener failed; the next poll raises it", exc_info=error)
             self._failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
             self.wake()
+
+    async def _call_in_turn(
+        self, call: Callable[[frozenset[int]], Awaitable[None]], partitions: frozenset[int]
+    ) -> None:
+        """One after the other, also when the group has stopped waiting for an earlier one."""
+        async with self._turn:
+            await call(partitions)
 
 
 class MemoryPublisher:
