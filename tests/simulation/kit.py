@@ -25,8 +25,8 @@ SEGMENTS = SegmentSettings(
     margin=0.05,
     warm_start_vectors=50,
     max_segments=4,
-    sample_hours=4.0,
-    snapshot_vectors=5,
+    sample_hours=24.0,
+    snapshot_vectors=4,
     snapshot_shift=0.0,
 )
 """So that models follow each other quickly, and accounts change at almost every event."""
@@ -50,14 +50,14 @@ def settings_of(shape: Shape) -> Settings:
         segments=SEGMENTS.model_copy(update={"train": shape.mixed}),
         worker=WorkerSettings(
             max_batch=shape.max_batch,
-            poll_seconds=4.0,
-            sweep_seconds=1.7,
+            poll_seconds=3.0,
+            sweep_seconds=2.0,
             sweep_accounts=shape.sweep_accounts,
             # Unmixed runs leave silence to the next event, so that no clock has a say.
             sweep_grace_seconds=600.0 if shape.mixed else 20.0 * 365 * 86_400,
             outbox_limit=shape.outbox_limit,
-            shutdown_seconds=2.0,
-            model_poll_seconds=1.0,
+            shutdown_seconds=1.5,
+            model_poll_seconds=1.0 if shape.mixed else 3.0,
         ),
     )
 

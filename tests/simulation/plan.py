@@ -15,11 +15,11 @@ from stream_app.streams.partitioning import partition_of
 PARTITIONS = 2
 START_US = parse("2025-03-03T00:00:00Z")
 """Wall clock at virtual time 0."""
-PRODUCED_BY = 9.0
+PRODUCED_BY = 6.0
 """Virtual seconds by which every record has been produced."""
-HEALED_AT = 13.0
+HEALED_AT = 9.0
 """From then on nothing fails any more."""
-SESSION_SECONDS = 3.0
+SESSION_SECONDS = 2.0
 """A member that is silent for so long loses its partitions."""
 
 TOPICS = ("website-visits", "content-downloads", "email-events")
@@ -141,10 +141,11 @@ def _records(random: Random, mixed: bool, speed: int) -> list[Planned]:
     busy = random.sample(ACCOUNTS[0], 2) + random.sample(ACCOUNTS[1], 2)
     strays = {account for account in busy if random.random() < 0.3}
     homes = {account: random.choice(TOPICS) for account in busy}
-    bursts = [random.uniform(0.3, PRODUCED_BY) for _ in range(4)]
-    for i in range(random.randint(14, 26)):
+    bursts = [random.uniform(0.3, PRODUCED_BY) for _ in range(6)]
+    for i in range(random.randint(8, 18)):
         account = random.choice(busy)
-        at = min(random.choice(bursts) + random.expovariate(1.5), PRODUCED_BY)
+        # Records that come together are applied together, which is much cheaper.
+        at = random.choice(bursts) if i % 4 else random.uniform(0.3, PRODUCED_BY)
         topic = random.choice(TOPICS) if mixed else homes[account]
         home = partition_of(account.encode(), PARTITIONS)
         partition = home
@@ -283,8 +284,8 @@ def _faults(random: Random, mixed: bool) -> list[Fault]:
     for kind in random.choices(names, weights, k=count):
         faults += _KINDS[kind][1](random, kind, calls)
     if not mixed and random.random() < 0.15:
-        at = random.uniform(1.0, 6.0)
-        back = random.uniform(at, min(at + 5.0, HEALED_AT - 1.0))
+        at = random.uniform(0.5, 5.0)
+        back = random.uniform(at, min(at + 4.0, HEALED_AT))
         faults.append(Fault("set-back", at=at, seconds=back - at))
     return faults
 
@@ -306,7 +307,7 @@ def _crash(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
 
 def _stall(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
     long = random.random() < 0.7
-    seconds = random.uniform(SESSION_SECONDS + 0.2, 7.0) if long else random.uniform(0.1, 2.5)
+    seconds = random.uniform(SESSION_SECONDS + 0.2, 5.0) if long else random.uniform(0.1, 1.8)
     return [Fault(kind, **_call(random, calls), seconds=seconds)]
 
 
@@ -337,7 +338,7 @@ def _unsent(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
 
 def _outage(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
     at = random.uniform(0.0, HEALED_AT - 2.0)
-    seconds = min(random.choice((0.3, 1.5, 5.0)) * random.uniform(0.5, 1.5), HEALED_AT - at)
+    seconds = min(random.choice((0.3, 1.5, 4.0)) * random.uniform(0.5, 1.5), HEALED_AT - at)
     return [Fault(kind, at=at, seconds=seconds, who=random.choice((-1, 0, 1, 1)))]
 
 
@@ -351,7 +352,7 @@ def _leave(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
     return [
         Fault(
             kind,
-            at=random.uniform(0.0, HEALED_AT - 4.0),
+            at=random.uniform(0.0, HEALED_AT - 3.0),
             who=random.choice((0, 1)),
             seconds=random.uniform(0.1, 3.0),
         )

@@ -35,7 +35,7 @@ from tests.simulation.plan import (
 )
 from tests.simulation.ports import Clock, Log, Publisher, Store
 
-MOST_SECONDS = 90.0
+MOST_SECONDS = 80.0
 """Virtual seconds after which a run counts as stuck."""
 MOST_STEPS = 60_000
 
@@ -102,7 +102,7 @@ class Trainer(Process):
     async def main(self) -> None:
         world = self.world
         at = world.trained_to
-        wait = 0.3
+        wait = 0.5
         while True:
             await asyncio.sleep(wait)
             await world.point(self, "samples", "before")
@@ -111,7 +111,7 @@ class Trainer(Process):
                 continue
             try:
                 await self.training.learn([record.value or b"" for record in records])
-                wait = 0.3
+                wait = 0.5
             except Unavailable:
                 wait = min(wait * 2, 2.0)
             at += len(records)
@@ -195,7 +195,9 @@ class World:
         if fault is not None and self.loop.now < HEALED_AT:
             self.inject(fault, process)
         chance = self.random.random()
-        if chance < 0.6:
+        if chance < 0.3 and fault is None:
+            pass
+        elif chance < 0.65:
             await asyncio.sleep(0)
         elif chance < 0.95:
             await asyncio.sleep(chance * 0.02)
@@ -248,8 +250,8 @@ class World:
         quiet = max((r.at for r in plan.records), default=0.0)
         quiet = max(quiet, HEALED_AT if plan.faults else 0.0)
         if plan.shape.mixed:
-            self.soon(quiet + 1.0, self._stop_training)
-        self.soon(quiet + 2.0, self._look)
+            self.soon(quiet + 0.5, self._stop_training)
+        self.soon(quiet + 1.0, self._look)
         self.soon(MOST_SECONDS, self._give_up)
 
     def _look(self) -> None:
