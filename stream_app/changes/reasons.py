@@ -25,7 +25,8 @@ def why(assigner: Assigner, previous: int, before: Floats, now: Floats) -> list[
     previous
         Id of the segment that was left.
     before, now
-        Model vectors when the previous segment was entered and at the decision.
+        Model vectors when the previous segment was entered (or a new model redrew it) and at the
+        decision.
     """
     own = assigner.index.get(previous)
     if own is None:
@@ -34,7 +35,7 @@ def why(assigner: Assigner, previous: int, before: Floats, now: Floats) -> list[
     effect = _pull(assigner, now, own, nearest) - _pull(assigner, before, own, nearest)
     restored, named = now.copy(), []
     for j in np.argsort(-effect, kind="stable").tolist():
-        if before[j] == now[j]:
+        if before[j] == np.float32(now[j]):  # anchors are stored as float32
             continue
         restored[j] = before[j]
         dimension = MODEL_VECTOR[j]

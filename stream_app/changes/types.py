@@ -44,7 +44,10 @@ class Moved(_Payload, frozen=True, kw_only=True):
     feature: Annotated[str, Meta(description="Name of the model's dimension.")]
     label: Annotated[str, Meta(description="What it is, in plain words.")]
     unit: str
-    before: Annotated[float, Meta(description="When the previous segment was entered.")]
+    before: Annotated[
+        float,
+        Meta(description="When the previous segment was entered, or a new model redrew it."),
+    ]
     now: Annotated[float, Meta(description="At the decision.")]
 
 

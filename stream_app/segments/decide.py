@@ -55,7 +55,7 @@ class Transition:
     current: int
     cause: Cause
     before: npt.NDArray[np.float32]
-    """Model vector when the previous segment was entered."""
+    """Model vector when the previous segment was entered, or a new model redrew it."""
     margin: float | None
     """How far inside: 1 - distance to the own centre / distance to the next. None: no model."""
 
@@ -78,6 +78,8 @@ def decide(
 ) -> Decisions:
     """Decide every point, and write segment, bands and anchor of the accounts that change."""
     rows, data = points.rows, table.data
+    if assigner:
+        _renew_anchors(table, points, assigner)
     scores = scores_of(points.values, settings)
     bands = bands_of(scores, data["bands"][rows], settings)
     distances = assigner.distances(points.values.vector) if assigner else None
@@ -89,6 +91,18 @@ def decide(
     for row, mine in _groups(rows, restless):
         _walk(row, mine, table, points, distances, assigner, settings, out)
     return out
+
+
+def _renew_anchors(table: FeatureTable, points: Points, assigner: Assigner) -> None:
+    """Reasons lead from the anchor to a decision. Where a new model has drawn an account's segment
+    so that the old anchor lies outside of it, they start from where the account is now."""
+    checked = np.flatnonzero(points.cause == Cause.MODEL)
+    if not len(checked):
+        return
+    rows = points.rows[checked]
+    distances = assigner.distances(table.data["anchor"][rows].astype(np.float64))
+    outside = checked[_may_leave(table.data["segment"][rows], distances, assigner)]
+    table.data["anchor"][points.rows[outside]] = points.values.vector[outside]
 
 
 def _may_leave(

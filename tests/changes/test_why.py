@@ -18,9 +18,13 @@ from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.features.values import values_at
 from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
 from stream_app.settings import Settings
-from tests.engine.scenario import QUIET_OR_BUSY, Run, snapshot, split, streams
+from tests.engine.scenario import OTHER_VIEW, QUIET_OR_BUSY, Run, snapshot, split, streams
 from tests.features.build import START_US, applied, apply, columns, event
 
+THIRD_VIEW = snapshot(
+    3, {"web_visits_28d": 0.4}, {"web_visits_28d": 1.9}, {"silence_days": 5.1}, ids=(1, 2, 3)
+)
+"""Under the same ids, quite other segments."""
 WIDTH = len(MODEL_VECTOR)
 NAMES = [dimension.name for dimension in MODEL_VECTOR]
 Floats = npt.NDArray[np.float64]
@@ -118,6 +122,52 @@ def test_the_strongest_feature_comes_first() -> None:
 def test_a_segment_that_is_gone_has_no_reasons() -> None:
     model = snapshot(1, {"web_visits_7d": 1.0}, {"pricing_pages_28d": 9.0})
     assert why(Assigner(model, 0.2), 99, np.zeros(WIDTH), np.ones(WIDTH)) == []
+
+
+def test_a_feature_that_did_not_move_is_not_named() -> None:
+    """Not even when storing it as float32 has rounded it."""
+    model = snapshot(1, {"contacts_28d": 1e6}, {"pricing_pages_28d": 9.0})
+    now = np.full(WIDTH, np.log1p(1.0079))
+    before = np.asarray(now.astype(np.float32), np.float64)
+    now[NAMES.index("pricing_pages_28d")] = np.log1p(30.0)
+    assert (before != now).all()
+    assert [moved.feature for moved in why(Assigner(model, 0.0), 1, before, now)] == [
+        "pricing_pages_28d"
+    ]
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_there_is_always_a_way_back(data: st.DataObject) -> None:
+    """Where reasons start from lies in the account's segment, also after the model has changed.
+    Then, and only then, can restoring features return an account."""
+    margin = Settings().segments.margin
+    run = Run(Settings(), QUIET_OR_BUSY)
+    for batch in split(data.draw, data.draw(streams())):
+        model = data.draw(st.sampled_from([QUIET_OR_BUSY, OTHER_VIEW, THIRD_VIEW]))
+        run.use(model)
+        run.step(*batch)
+        if data.draw(st.booleans()):
+            run.sweep(int(columns(batch).at_us[-1]))
+        for record in run.table.live[run.table.live["model"] == model.version]:
+            anchor = np.asarray(record["anchor"], np.float64)
+            assert keeps(model, margin - 1e-6, int(record["segment"]), anchor)
+
+
+def test_under_a_new_model_reasons_start_from_where_the_account_was() -> None:
+    """It entered with one page; now its segment is about twenty, and one page would be another."""
+
+    def pages(number: float) -> dict[str, float]:
+        return {"web_visits_7d": number, "web_visits_28d": number}
+
+    run = Run(Settings(), snapshot(1, pages(2), pages(500)))
+    run.each(*(event(at_us=START_US + n, id_=f"{n}") for n in range(20)))
+    run.use(snapshot(2, pages(19), pages(300), pages(0.9)))
+    run.each(*(event(at_us=START_US + n, id_=f"{n}") for n in range(20, 250)))
+    first, second = run.outcome.changes["a"]
+    assert (first.reason, second.reason) == ("first_seen", "behaviour")
+    assert {moved.before for moved in second.why} == {20.0}
+    assert min(moved.now for moved in second.why) > 60.0
 
 
 @given(st.data())
