@@ -63,7 +63,6 @@ ACCOUNT = np.dtype(
 )
 
 
-
 def layout_of(record: np.dtype[np.void], columns: Sequence[str]) -> str:
     """Fingerprint of a record: its fields, and what the columns of its arrays mean."""
     return sha256(repr((record.descr, list(columns))).encode()).hexdigest()[:16]
