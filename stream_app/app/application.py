@@ -13,7 +13,7 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stream_app.app.plane import DataPlane
-from stream_app.errors import Incompatible, Unavailable
+from stream_app.errors import Incompatible, StreamAppError, Unavailable
 from stream_app.events.decode import Pseudonyms
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -101,15 +101,20 @@ class Application:
                 return
             await store.start()
             await publisher.start()
-            backoff = Backoff()
+            backoff, learns = Backoff(), True
             try:
                 async for samples in stream.take(_TAKE_SAMPLES, within=_TAKE_SECONDS):
+                    if not learns:
+                        continue
                     try:
                         await training.learn(samples)
                         backoff.reset()
                     except Unavailable as error:  # samples may be lost, the model is not
                         app.log.warning("the trainer waits: %s", error)
                         await backoff.wait()
+                    except StreamAppError as error:  # events go on, with the model as it is
+                        learns = False
+                        app.log.error("training has ended: %s; %s", error, error.hint)  # noqa: TRY400
             finally:
                 await publisher.stop()
                 await store.stop()

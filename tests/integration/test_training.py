@@ -23,11 +23,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.errors import NotFound
 from stream_app.segments.snapshot import read_snapshot
-from stream_app.settings import KafkaSettings
+from stream_app.segments.trainer import Trainer
+from stream_app.settings import KafkaSettings, RedisSettings, SegmentSettings
 from stream_app.streams import topics
 from stream_app.streams.kafka_admin import create_topics
 from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.ports import Message
+from stream_app.streams.redis_store import RedisStore
 from stream_app.traffic import Traffic, TrafficConfig, TrafficRecord
 from tests.integration.test_real_input import worker_process
 from tests.schemas.checks import check_published
@@ -190,6 +192,31 @@ async def test_a_model_is_trained_and_moves_accounts_while_the_stream_runs(stack
     assert "Traceback" not in stack.log.read_text()
     await what_redis_has_is_what_was_published(stack, change["account_id"])
     await every_message_is_valid(stack)
+
+
+async def test_a_trainer_that_cannot_go_on_does_not_stop_the_stream(stack: Stack) -> None:
+    """The checkpoint in Redis is of another catalogue of features: said once, with what to do."""
+    store = RedisStore(
+        RedisSettings(
+            url=stack.environment["STREAM_APP_REDIS__URL"],  # type: ignore[arg-type]
+            prefix=stack.kafka.topic_prefix,
+        )
+    )
+    checkpoint = json.loads(Trainer(SegmentSettings()).checkpoint()) | {"catalogue": "other"}
+    await store.save_trainer_checkpoint(json.dumps(checkpoint).encode())
+    await store.stop()
+    await stack.until_ready()
+    records = traffic()[:10_000]
+    for start in range(0, len(records), 2_000):
+        await stack.publish(records[start : start + 2_000])
+        await all_is_read(stack, start + 2_000)
+    assert len(await stack.all_of(topics.ACCOUNT_FEATURES)) > WARM_START
+    stack.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(stack.process.wait, 30) == 0
+    log = stack.log.read_text()
+    assert "Traceback" not in log, log
+    assert log.count("delete the checkpoint to train anew") == 1, log
+    assert await stack.all_of(topics.SEGMENT_MODELS) == []
 
 
 async def first_named_change(stack: Stack) -> dict[str, Any]:
