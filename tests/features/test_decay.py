@@ -173,20 +173,25 @@ def test_a_steady_rate_settles_where_the_catalogue_says() -> None:
 
 
 def test_points_are_the_settings() -> None:
-    """Every kind adds what the settings give it, and nothing where they say nothing."""
+    """Every kind adds what the settings give it; a kind that they leave out keeps its default."""
     settings = ScoreSettings(
         engagement_points={"visit": 0.25, "email_replied": 7.0},
         intent_points={"visit_pricing": 11.0},
     )
+    default = ScoreSettings()
+    points = {
+        "engagement": {**default.engagement_points, "visit": 0.25, "email_replied": 7.0},
+        "intent": {**default.intent_points, "visit_pricing": 11.0},
+    }
     weights = update.Weights(settings).matrix
     assert weights.shape == (len(Kind), len(ROLLING))
     for j, feature in enumerate(ROLLING):
         for kind in Kind:
-            expected = {
-                "engagement": {Kind.VISIT: 0.25, Kind.EMAIL_REPLIED: 7.0},
-                "intent": {Kind.VISIT_PRICING: 11.0},
-            }.get(feature.source, feature.weights)
-            assert weights[kind, j] == expected.get(kind, 0.0), (feature.name, kind)
+            if feature.source in points:
+                expected = points[feature.source].get(kind.name.lower(), 0.0)
+            else:
+                expected = feature.weights.get(kind, 0.0)
+            assert weights[kind, j] == expected, (feature.name, kind)
 
 
 def test_points_of_the_settings_reach_the_sums() -> None:
