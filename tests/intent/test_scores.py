@@ -98,7 +98,7 @@ def test_a_score_saturates_in_points_over_scale() -> None:
 
 
 def test_people_add_to_engagement_and_not_to_intent() -> None:
-    settings = ScoreSettings(engagement_points={}, intent_points={}, contact_points=2.0)
+    settings = ScoreSettings(engagement_points={"visit": 0.0}, contact_points=2.0)
     engagement, intent = scored(settings, 0, event(contact_id="x"))
     assert engagement == pytest.approx(100 * (1 - math.exp(-2 / 60)), rel=0.01)
     assert intent == 0.0

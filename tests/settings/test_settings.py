@@ -43,8 +43,7 @@ def test_every_setting_says_what_it_means() -> None:
                 found.append(path + name)
         return found
 
-    obvious = {"segments.min_segments", "web.host"}  # said by their neighbour or their name
-    assert set(undescribed(Settings, "")) <= obvious
+    assert undescribed(Settings, "") == []
 
 
 def test_the_environment_goes_before_the_file_and_arguments_before_both(
@@ -76,7 +75,13 @@ def test_lists_and_tables_are_json_in_the_environment(monkeypatch: pytest.Monkey
     monkeypatch.setenv("STREAM_APP_SCORES__INTENT_POINTS", '{"visit_pricing": 9}')
     scores = load().scores
     assert scores.enter == (10.0, 20.0, 30.0)
-    assert scores.intent_points == {"visit_pricing": 9.0}
+    assert scores.intent_points["visit_pricing"] == 9.0
+
+
+def test_kinds_of_events_that_are_not_given_points_keep_theirs() -> None:
+    usual, changed = load().scores, load(scores={"intent_points": {"visit_pricing": 9}}).scores
+    assert changed.intent_points == usual.intent_points | {"visit_pricing": 9.0}
+    assert changed.engagement_points == usual.engagement_points
 
 
 def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
