@@ -48,6 +48,9 @@ _to_entry = msgspec.msgpack.Encoder().encode
 _PROMPT = {"first_seen", "behaviour"}
 """Reasons of changes that an event causes: those that freshness is measured by."""
 _from_entry = msgspec.msgpack.Decoder(Message).decode
+_BATCH_BYTES = 16 * 1024 * 1024
+"""Of one batch at most. Refused records go to the store as they are, and Redis takes half a
+gigabyte in one argument; longer ones also hold it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Partition:
             await self._quiet.wait()
             await self._relay.below(1)
             with suppress(Fenced, Moved, Unavailable):  # else published again, with the same ids
+                await self._check_still_mine()
                 await self._trim()
 
     def resume(self) -> None:
@@ -250,6 +254,7 @@ class Partition:
     def _take(self) -> list[Record]:
         count = 1 if self._singly else self._context.pipeline.settings.worker.max_batch
         self._singly = max(self._singly - 1, 0)
+        count = _within(_BATCH_BYTES, self._inbox[:count])
         records, self._inbox = self._inbox[:count], self._inbox[count:]
         self.waiting = len(self._inbox)
         if self._inbox:
@@ -272,8 +277,8 @@ class Partition:
     async def _time_passes(self) -> Work | None:
         """The sweep: silence decides as of the clock, or, while there are unread records, as of the
         event time that their topics were read up to: a backlog does not look like silence."""
-        await self._trim()
         await self._check_still_mine()
+        await self._trim()
         context, position = self._context, self._position
         now_us = context.clock.now_us()
         grace = round(context.pipeline.settings.worker.sweep_grace_seconds * SECOND)
@@ -306,11 +311,13 @@ class Partition:
 
     async def _check_still_mine(self) -> None:
         """Has somebody else had the partition, or was the store set back to an older copy? Asked
-        also when there is nothing to commit: a commit would be refused, but it may never come."""
+        also when there is nothing to commit: a commit would be refused, but it may never come. And
+        before a trim, because a store that was set back may give an epoch a second time."""
         stored = await self._context.store.position(self.number)
         mine = self._position
         if (stored.epoch, stored.revision) != (mine.epoch, mine.revision):
-            raise Moved(f"partition {self.number} is not as this owner left it in the store")
+            refused = Fenced if stored.epoch > mine.epoch else Moved
+            raise refused(f"partition {self.number} is not as this owner left it in the store")
         # Should entries be back that were trimmed before, they are trimmed again.
         self._position = replace(self._position, outbox_first=stored.outbox_first)
 
@@ -409,3 +416,13 @@ class Partition:
     def _new_relay(self, outbox_first: int) -> Relay:
         context = self._context
         return Relay(self.number, outbox_first, context.publisher, context.clock, context.metrics)
+
+
+def _within(limit_bytes: int, records: Sequence[Record]) -> int:
+    """How many of these records, one at least, have no more bytes together."""
+    size = 0
+    for count, record in enumerate(records):
+        size += len(record.value or b"")
+        if size > limit_bytes:
+            return max(count, 1)
+    return len(records)

@@ -23,6 +23,8 @@ from stream_app.streams.messages import Messages
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Message, Record
 
+_FAILED = Rejection(0, Reason.UNPROCESSABLE, "applying the record failed")
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -91,7 +93,7 @@ class Processor:
         """Event time that each topic was read up to: the largest median of a batch, so that a
         single wrong clock does not make every account look silent."""
         self.poisonous: set[tuple[str, int]] = set()
-        """(topic, offset) of records that the engine failed on: they become dead letters."""
+        """(topic, offset) of records that this program failed on: they become dead letters."""
         self._pipeline = pipeline
         self._partition, self._partitions = partition, partitions
         self._segments: Counter[int] = Counter()
@@ -112,12 +114,12 @@ class Processor:
     def process(self, records: Sequence[Record], assigner: Assigner | None, now_us: int) -> Work:
         """Apply records of this partition, per topic in offset order."""
         pipeline = self._pipeline
-        decoded = pipeline.decoder.decode(records, now_us)
-        rejections = decoded.rejections
-        if self.poisonous:
-            rejections = rejections + self._take_poison(records, decoded)
-        letters = [pipeline.messages.dead_letter(records[r.index], r, now_us) for r in rejections]
-        self._notice_time(records, decoded)
+        healthy, poison = self._split(records)
+        decoded = pipeline.decoder.decode(healthy, now_us)
+        rejected = [(healthy[rejection.index], rejection) for rejection in decoded.rejections]
+        rejected += [(record, _FAILED) for record in poison]
+        letters = [pipeline.messages.dead_letter(*pair, now_us) for pair in rejected]
+        self._notice_time(healthy, decoded)
         foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
         events, times_us = decoded.events, decoded.times_us
         if events:
@@ -131,7 +133,7 @@ class Processor:
             now_us,
             offsets={record.topic: record.offset + 1 for record in records},
             before=letters + foreign,
-            rejected=Counter(r.reason.value for r in rejections),
+            rejected=Counter(rejection.reason.value for _, rejection in rejected),
             forwarded=len(foreign),
         )
 
@@ -187,19 +189,12 @@ class Processor:
             }
         )
 
-    def _take_poison(self, records: Sequence[Record], decoded: Decoded) -> list[Rejection]:
-        """Remove the events that the engine failed on before."""
-        found = {
-            i
-            for i, index in enumerate(decoded.indices)
-            if (records[index].topic, records[index].offset) in self.poisonous
-        }
-        rejections = [
-            Rejection(decoded.indices[i], Reason.UNPROCESSABLE, "applying the event failed")
-            for i in sorted(found)
-        ]
-        decoded.take(found)
-        return rejections
+    def _split(self, records: Sequence[Record]) -> tuple[Sequence[Record], list[Record]]:
+        """Records to read, and those that this program failed on before."""
+        if not self.poisonous:
+            return records, []
+        poison = [r for r in records if (r.topic, r.offset) in self.poisonous]
+        return [r for r in records if (r.topic, r.offset) not in self.poisonous], poison
 
     def _work(
         self,

@@ -7,6 +7,7 @@ spikes and dead letters by their ids. `outcome` checks order and gaps on the way
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from stream_app.engine import Engine
 from stream_app.errors import OutcomeUnknown, Unavailable
 from stream_app.events.batch import EventBatch, hash32
+from stream_app.events.decode import Decoder
 from stream_app.events.instants import DAY
 from stream_app.streams import topics
 from tests.worker.faults import Applied
@@ -22,6 +24,7 @@ from tests.worker.scenario import Line, scenario
 from tests.worker.world import GRACE_DAYS, PARTITIONS, Node, World, until
 
 CHANGES = topics.SEGMENT_CHANGES.name
+UNPROCESSABLE = ("ce_reason", b"unprocessable")
 HALF_A_YEAR = (GRACE_DAYS + 180) * DAY
 
 
@@ -109,7 +112,8 @@ async def test_a_zombie_is_fenced_and_writes_nothing(world: World, undisturbed: 
     claims = zombie.calls.stop("claim", times=PARTITIONS)  # all that it wants after being fenced
     commit.released.set()
     zombie.calls.let_go()
-    await until(lambda: zombie.count("partition_losses_total", cause="Fenced") == PARTITIONS)
+    await until(lambda: losses(zombie, "Fenced") + losses(zombie, "Moved") == PARTITIONS)
+    assert losses(zombie, "Fenced") > 0
     await claims.reached.wait()
     assert world.copy_of_store() == before
     claims.released.set()
@@ -166,7 +170,7 @@ async def test_a_claim_that_comes_late_does_not_leave_the_partition_without_an_o
     late.kill()
     commit.released.set()
     await world.finish()
-    assert owner.count("partition_losses_total", cause="Fenced") == PARTITIONS
+    assert losses(owner, "Fenced") + losses(owner, "Moved") == PARTITIONS
     assert owner.count("claim_seconds_count") == 2 * PARTITIONS
     assert outcome(world) == undisturbed
 
@@ -310,11 +314,33 @@ async def test_a_record_that_the_engine_fails_on_becomes_a_dead_letter(
     await world.node().start()
     await world.finish()
     found = outcome(world)
-    (letter,) = [x for x in found.letters.values() if ("ce_reason", b"unprocessable") in x[2]]
+    (letter,) = [x for x in found.letters.values() if UNPROCESSABLE in x[2]]
     assert letter[:2] == (poison.key, poison.value)
     assert len(found.letters) == len(expected.letters) + 1
     found.letters = expected.letters  # the offsets behind it have moved by one
     assert found == expected
+
+
+async def test_a_record_that_cannot_even_be_decoded_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = scenario()
+    poison = lines[100]
+    decode = Decoder.decode
+
+    def fails(self: Decoder, records: Sequence[Any], *more: Any) -> Any:
+        if poison.value in [record.value for record in records]:
+            raise ZeroDivisionError("a bug")
+        return decode(self, records, *more)
+
+    monkeypatch.setattr(Decoder, "decode", fails)
+    world = await World.create(lines)
+    await world.node().start()
+    await world.settle()
+    refused = [
+        value for _, value, headers in outcome(world).letters.values() if UNPROCESSABLE in headers
+    ]
+    assert refused == [poison.value]
 
 
 # Rebalances
@@ -359,6 +385,11 @@ async def test_members_come_and_go_under_load(undisturbed: Outcome) -> None:
     await world.finish()
     assert len(world.nodes) > 7
     assert outcome(world) == undisturbed
+
+
+def losses(node: Node, cause: str) -> float:
+    """How many partitions were dropped from memory for this reason."""
+    return node.count("partition_losses_total", cause=cause)
 
 
 def well_keyed(line: Line) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 
 from stream_app.errors import Unavailable
 from tests.worker.outcome import Outcome, outcome
+from tests.worker.scenario import VISITS, Line
 from tests.worker.world import PARTITIONS, SETTINGS, Node, World, until, with_worker
 
 MAX_BATCH = SETTINGS.worker.max_batch
@@ -52,6 +53,17 @@ async def test_the_inboxes_are_bounded_while_redis_is_slow(
     assert 0 < highest < 3 * MAX_BATCH
     await world.finish()
     assert outcome(world) == undisturbed
+
+
+async def test_a_commit_is_bounded_in_bytes() -> None:
+    """Redis takes half a gigabyte in one argument at most; refused records may have megabytes."""
+    size = 2 * 1024 * 1024
+    world = await World.create([Line(VISITS, b"one key", b"x" * size)] * 30)
+    node = await world.node(with_worker(max_batch=4_000)).start()
+    await world.settle()
+    assert len(world.read("dead-letters")) == 30
+    largest = max(sum(len(entry) for entry in commit.outbox) for commit in node.calls.commits)
+    assert largest < 20 * 1024 * 1024
 
 
 async def test_a_partition_that_waits_does_not_hold_up_the_others(world: World) -> None:
