@@ -6,6 +6,7 @@ spikes and dead letters by their ids. `outcome` checks order and gaps on the way
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -50,11 +51,14 @@ async def test_killed_before_a_commit(world: World, undisturbed: Outcome, skip: 
 
 
 @pytest.mark.parametrize("skip", [0, 3])
+@pytest.mark.parametrize("goes_on_seconds", [0.0, 5.0])
 async def test_killed_after_a_commit_and_before_publishing(
-    world: World, undisturbed: Outcome, skip: int
+    world: World, undisturbed: Outcome, skip: int, goes_on_seconds: float
 ) -> None:
+    """Also when it could still commit and trim for a while."""
     victim = world.node()
     await victim.start_and_hold("publish", skip)
+    await asyncio.sleep(goes_on_seconds)
     victim.kill()
     before = len(world.read(CHANGES))
     assert world.outbox
