@@ -160,7 +160,7 @@ def test_the_streams_of_these_tests_lead_to_what_they_compare() -> None:
     seen = {"changes": 0, "spikes": 0, "samples": 0, "duplicates": 0, "inactivity": 0, "model": 0}
 
     @given(streams())
-    @settings(max_examples=60, database=None, derandomize=True)
+    @settings(max_examples=150, database=None, derandomize=True)
     def count(events: list[Event]) -> None:
         middle = len(events) // 2
         parts = [(QUIET_OR_BUSY, [events[:middle]]), (OTHER_VIEW, [events[middle:]])]
