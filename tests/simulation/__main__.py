@@ -6,11 +6,10 @@ import argparse
 import json
 import sys
 from collections import Counter
-from contextlib import nullcontext
 from time import process_time
 from typing import Any
 
-from tests.simulation.bugs import BUGS, planted
+from tests.simulation.bugs import BUGS
 from tests.simulation.plan import plan
 from tests.simulation.run import Outcome, run
 from tests.simulation.shrink import shrunk
@@ -28,27 +27,26 @@ def main(arguments: list[str] | None = None) -> int:
         else range(options.first, options.first + options.seeds)
     )
     out = sys.stderr if options.json else sys.stdout
-    steps, stale, faults = 0, 0, Counter[str]()
+    steps, stale, reused, faults = 0, 0, 0, Counter[str]()
     violations: list[dict[str, Any]] = []
     began = process_time()
-    with planted(options.bug) if options.bug else nullcontext():
-        for seed in seeds:
-            outcome = run(plan(seed), tracing=options.trace)
-            steps += outcome.steps
-            stale += outcome.stale
-            faults += outcome.faults
-            if options.trace:
-                _show(outcome, out)
-            if outcome.violations:
-                violations.append({"seed": seed, "violations": outcome.violations})
-                if not options.trace and len(violations) <= _TRACES:
-                    _show_shrunk(seed, outcome, out)
-                if options.first_only:
-                    break
+    runs = 0
+    for seed in seeds:
+        outcome = run(plan(seed), tracing=options.trace, bug=options.bug)
+        runs += 1
+        steps += outcome.steps
+        stale += outcome.stale
+        reused += outcome.reused_epochs
+        faults += outcome.faults
+        if options.trace:
+            _show(outcome, out)
+        if outcome.violations:
+            violations.append({"seed": seed, "violations": outcome.violations})
+            if not options.trace and len(violations) <= _TRACES:
+                _show_shrunk(outcome, options.bug, out)
+            if options.bug:
+                break  # it is found
     seconds = process_time() - began
-    runs = len(violations) if options.first_only and violations else len(seeds)
-    if options.first_only and violations:
-        runs = violations[0]["seed"] - seeds[0] + 1
     print(f"{runs} runs, {steps} steps, {seconds:.1f} s of CPU, {runs / seconds:.0f} a second",
           file=out)  # fmt: skip
     for kind, count in sorted(faults.items()):
@@ -65,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "seeds_per_second": round(runs / seconds, 1),
                 "faults": dict(sorted(faults.items())),
                 "stale_account_segments": stale,
+                "reused_epochs": reused,
                 "violations": violations,
             }
         )
@@ -78,8 +77,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--trace", action="store_true", help="show what happens in each run")
-    parser.add_argument("--bug", choices=sorted(BUGS), help="plant a bug")
-    parser.add_argument("--first-only", action="store_true", help="end at the first violation")
+    parser.add_argument("--bug", choices=sorted(BUGS), help="plant a bug and run until it is found")
     parser.add_argument("--json", action="store_true", help="nothing but JSON on standard output")
     return parser.parse_args(arguments)
 
@@ -92,11 +90,13 @@ def _show(outcome: Outcome, out: Any) -> None:
         print(f"  broken: {violation}", file=out)
 
 
-def _show_shrunk(seed: int, outcome: Outcome, out: Any) -> None:
-    print(f"seed {seed} breaks a promise: {outcome.violations[0]}", file=out)
-    least = shrunk(plan(seed))
-    print(f"  with {len(least.faults)} faults left of {len(plan(seed).faults)}:", file=out)
-    _show(run(least, tracing=True), out)
+def _show_shrunk(outcome: Outcome, bug: str | None, out: Any) -> None:
+    """The run again with as few faults as break a promise still."""
+    print(f"seed {outcome.seed} breaks a promise: {outcome.violations[0]}", file=out)
+    whole = plan(outcome.seed)
+    least = shrunk(whole, bug)
+    print(f"  with {len(least.faults)} of {len(whole.faults)} faults left:", file=out)
+    _show(run(least, tracing=True, bug=bug), out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from stream_app.events.batch import hash32
 from stream_app.features.table import ACCOUNT
 from stream_app.streams.memory_log import MemoryRecord
 from tests.simulation.oracle import Expected, content_of, expected
-from tests.simulation.plan import PARTITIONS
+from tests.simulation.plan import ACCOUNTS, PARTITIONS, TOPICS
 from tests.simulation.world import World
 
 
@@ -142,38 +142,32 @@ def _check_letters(world: World) -> None:
 
 
 def _check_forwarded(world: World) -> None:
-    """Each stray record was forwarded, in the order of its log."""
-    strays = {r.event_id: r for r in world.plan.records if r.fate == "event" and r.key is None}
-    want: dict[tuple[str, int, str], list[str]] = {}
-    places: dict[str, list[tuple[str, int, str]]] = {}
-    for topic in world.consumed[:3]:
+    """Each stray record was forwarded, those of one account in the order of their log, and
+    nothing else was."""
+    strays = {r.event_id: r.account for r in world.plan.records if r.fate == "event" and not r.key}
+    forwarded = _event_ids(world.broker.read_all("engagement"))
+    wanted: set[str] = set()
+    for topic in TOPICS:
         for partition in range(PARTITIONS):
-            for record in world.broker.read(topic, partition):
-                if record.key is None:
-                    event_id = msgspec.json.decode(record.value)["id"]
-                    stray = strays[event_id]
-                    if _home(stray.account) != partition:
-                        ids = want.setdefault((topic, partition, stray.account), [])
-                        if event_id not in ids:
-                            ids.append(event_id)
-                            places.setdefault(event_id, []).append(
-                                (topic, partition, stray.account)
-                            )
-    found: dict[tuple[str, int, str], list[str]] = {}
-    for record in world.broker.read_all("engagement"):
-        event_id = msgspec.json.decode(record.value)["id"]
-        for place in places.get(event_id, [("", 0, "")]):
-            ids = found.setdefault(place, [])
-            if event_id not in ids:
-                ids.append(event_id)
-    if found != want:
-        world.violate(f"forwarded: {found}, not {want}")
+            for account in ACCOUNTS[1 - partition]:
+                ids = [
+                    event_id
+                    for event_id in _event_ids(
+                        r for r in world.broker.read(topic, partition) if r.key is None
+                    )
+                    if strays[event_id] == account
+                ]
+                wanted.update(ids)
+                found = [event_id for event_id in forwarded if event_id in ids]
+                if found != ids:
+                    world.violate(f"forwarded of {account}: {found}, not {ids}")
+    if wanted != set(forwarded):
+        world.violate(f"forwarded: {sorted(forwarded)}, not {sorted(wanted)}")
 
 
-def _home(account: str) -> int:
-    from stream_app.streams.partitioning import partition_of
-
-    return partition_of(account.encode(), PARTITIONS)
+def _event_ids(records: Iterable[MemoryRecord]) -> list[str]:
+    """Ids of the events, each once, by first appearance."""
+    return list(dict.fromkeys(msgspec.json.decode(r.value or b"")["id"] for r in records))
 
 
 def _check_models(world: World) -> None:

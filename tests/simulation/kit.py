@@ -57,7 +57,7 @@ def settings_of(shape: Shape) -> Settings:
             sweep_grace_seconds=600.0 if shape.mixed else 20.0 * 365 * 86_400,
             outbox_limit=shape.outbox_limit,
             shutdown_seconds=1.5,
-            model_poll_seconds=1.0 if shape.mixed else 3.0,
+            model_poll_seconds=3.0,
         ),
     )
 

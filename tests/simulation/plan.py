@@ -141,11 +141,11 @@ def _records(random: Random, mixed: bool, speed: int) -> list[Planned]:
     busy = random.sample(ACCOUNTS[0], 2) + random.sample(ACCOUNTS[1], 2)
     strays = {account for account in busy if random.random() < 0.3}
     homes = {account: random.choice(TOPICS) for account in busy}
-    bursts = [random.uniform(0.3, PRODUCED_BY) for _ in range(6)]
-    for i in range(random.randint(8, 18)):
+    bursts = [random.uniform(0.3, PRODUCED_BY) for _ in range(5)]
+    for i in range(random.randint(6, 15)):
         account = random.choice(busy)
         # Records that come together are applied together, which is much cheaper.
-        at = random.choice(bursts) if i % 4 else random.uniform(0.3, PRODUCED_BY)
+        at = random.choice(bursts) if i % 5 else random.uniform(0.3, PRODUCED_BY)
         topic = random.choice(TOPICS) if mixed else homes[account]
         home = partition_of(account.encode(), PARTITIONS)
         partition = home
@@ -173,9 +173,8 @@ def _records(random: Random, mixed: bool, speed: int) -> list[Planned]:
         records.append(planned)
         if random.random() < 0.12:
             records.append(replace_at(planned, min(at + random.expovariate(1.0), PRODUCED_BY)))
-    for i in range(random.choice((0, 1, 1, 2, 3))):
-        records.append(_bad(random, i, random.choice(busy), homes, mixed))
-    return records
+    bad = random.choice((0, 1, 1, 2, 3))
+    return records + [_bad(random, i, random.choice(busy), homes, mixed) for i in range(bad)]
 
 
 def replace_at(planned: Planned, at: float) -> Planned:

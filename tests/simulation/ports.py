@@ -11,7 +11,12 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from stream_app.errors import OutcomeUnknown, StreamAppError, Unavailable
+from stream_app.events.instants import SECOND
+from stream_app.features import silence
+from stream_app.features.table import ACCOUNT
 from stream_app.streams.memory_log import MemoryLog, MemoryRecord
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Claim, Commit, Listener, Message, Position, Record
@@ -95,10 +100,22 @@ class Store:
         if seen is None or seen[0] is not commit:
             records = self._process.log.between(partition, commit.expected.offsets, commit.offsets)
             seen = self._seen[partition] = commit, records
+            if not records and commit.states:
+                self._check_sweep(partition, commit)
         records = seen[1]
         return await self._write(
             "commit", lambda: self._ledger.commit(self._process, partition, commit, records)
         )
+
+    def _check_sweep(self, partition: int, commit: Commit) -> None:
+        """Silence must not be decided on before it has passed, by the worker's own clock."""
+        worker = self._world.settings.worker
+        until_us = self._process.clock.now_us() - round(worker.sweep_grace_seconds * SECOND)
+        stored = self._store._partitions[partition].states
+        for account, state in commit.states:
+            before, after = (_decided_until(s) for s in (stored.get(account, state), state))
+            if after > max(before, until_us):
+                self._world.violate(f"{self._process} takes {account} for silent too early")
 
     async def trim(self, partition: int, epoch: int, outbox_first: int) -> None:
         await self._write(
@@ -175,6 +192,10 @@ class Store:
         if world.store_away(process):
             raise OutcomeUnknown(f"{op}: no answer")
         return result
+
+
+def _decided_until(state: bytes) -> int:
+    return int(silence.as_of(np.frombuffer(state, ACCOUNT))[0])
 
 
 async def _now(value: T) -> T:
@@ -276,13 +297,14 @@ class Log:
         partitions: frozenset[int],
     ) -> None:
         process, world = self._process, self._world
-        while world.log_away(process) and not process.dead:
-            await asyncio.sleep(_CUT_OFF_SECONDS)
+        if (cut_off := process.log_away_until - world.loop.now) > 0:
+            await asyncio.sleep(cut_off)
         if not process.dead:
             task = world.loop.create_task(call(partitions), context=process.context)
             await asyncio.wait({task})
             if not process.dead:
-                return task.result()
+                task.result()
+                return
         # The dead do not answer; the group goes on when their session has expired.
         await world.loop.create_future()
 

@@ -16,6 +16,7 @@ from stream_app.features.table import FeatureTable
 from stream_app.settings import Settings
 from stream_app.streams import worker as worker_module
 from stream_app.streams.processor import Pipeline
+from tests.simulation.bugs import planted
 from tests.simulation.checks import check
 from tests.simulation.kit import pipeline_of, settings_of
 from tests.simulation.plan import Plan
@@ -33,19 +34,20 @@ class Outcome:
     faults: Counter[str]
     violations: list[str]
     stale: int
+    """Accounts whose newest message on `account-segments` is not the last that was decided."""
+    reused_epochs: int
     digest: str
     trace: list[str]
-    counts: Counter[str]
 
 
-def run(plan: Plan, *, tracing: bool = False) -> Outcome:
-    """Run a plan and check it."""
-    world = World(plan, tracing=tracing)
-    logging.disable(logging.CRITICAL)
-    with _shared_pipeline(plan):
-        world.run()
-    if not any(v.startswith("stuck") for v in world.violations):
-        check(world)
+def run(plan: Plan, *, tracing: bool = False, bug: str | None = None) -> Outcome:
+    """Run a plan, perhaps with a deliberate bug, and check it."""
+    with _quiet():
+        world = World(plan, tracing=tracing)
+        with _shared_pipeline(plan), planted(bug):
+            world.run()
+        if not any(violation.startswith("stuck") for violation in world.violations):
+            check(world)
     return Outcome(
         plan.seed,
         world.loop.steps,
@@ -53,10 +55,21 @@ def run(plan: Plan, *, tracing: bool = False) -> Outcome:
         world.injected,
         world.violations,
         world.stale,
+        world.ledger.reused_epochs,
         _digest(world),
         world.trace,
-        Counter({t: len(world.broker.read_all(t)) for t in world.broker.topics}),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without log lines: workers have much to say when everything fails."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from stream_app.errors import StreamAppError, Unavailable
 from stream_app.events.decode import Pseudonyms
+from stream_app.events.instants import HOUR
 from stream_app.streams import topics
 from stream_app.streams.memory_log import MemoryBroker
 from stream_app.streams.memory_store import MemoryStore
@@ -27,7 +28,6 @@ from tests.simulation.loop import Deadlock, Process, SimulatedLoop
 from tests.simulation.plan import (
     HEALED_AT,
     PARTITIONS,
-    PRODUCED_BY,
     SESSION_SECONDS,
     Fault,
     Phase,
@@ -38,6 +38,8 @@ from tests.simulation.ports import Clock, Log, Publisher, Store
 MOST_SECONDS = 80.0
 """Virtual seconds after which a run counts as stuck."""
 MOST_STEPS = 60_000
+_STEADY_SECONDS = 2.2
+"""Longer than a worker takes to look at the time and the store."""
 
 _SAMPLES = topics.ACCOUNT_FEATURES.name
 _MODELS = topics.SEGMENT_MODELS.name
@@ -141,7 +143,6 @@ class World:
             )
         self.ledger = Ledger(MemoryStore(), self.violate)
         self.trained_to = 0
-        self.set_back = False
         self.stale = 0
         """Accounts whose newest message on `account-segments` is not the last one."""
         self._number = count()
@@ -254,15 +255,20 @@ class World:
         self.soon(quiet + 1.0, self._look)
         self.soon(MOST_SECONDS, self._give_up)
 
-    def _look(self) -> None:
-        """Whether all is done."""
+    def _look(self, epochs: Sequence[int] = ()) -> None:
+        """Whether all is done, and stays done: owners that take a partition from each other in
+        turn are not."""
+        now = [self.ledger.store._partitions[p].position.epoch for p in range(PARTITIONS)]
         if self._unfinished():
             self.soon(0.5, self._look)
+        elif epochs != now:
+            self.soon(_STEADY_SECONDS, functools.partial(self._look, now))
         else:
             self.loop.stop()
 
     def _give_up(self) -> None:
-        self.violate(f"stuck after {MOST_SECONDS:.0f} s: {self._unfinished()}")
+        why = self._unfinished() or "partitions change their owners again and again"
+        self.violate(f"stuck after {MOST_SECONDS:.0f} s: {why}")
         self.loop.stop()
 
     def _unfinished(self) -> str:
@@ -457,33 +463,31 @@ class World:
                 self._crash(process, fault.seconds)
             case "stall":
                 self._stall(process, fault.seconds)
-            case "store-outage":
-                for worker in named:
-                    worker.store_away_until = self.loop.now + fault.seconds
-            case "log-outage":
-                for worker in named:
-                    self._cut_off(worker, fault.seconds)
             case "rebalance":
                 self.loop.call_soon(self.broker.group("workers").rebalance, context=self.context)
             case "join":
                 slot = 100 + self.next_number()  # a place of its own
                 self.soon(0.0, functools.partial(self._start, slot))
-            case "leave":
-                for worker in named[:1]:
-                    if not worker.leaving:
-                        self.loop.create_task(
-                            self._leave(worker, fault.seconds), context=self.context
-                        )
-            case "clock-jump":
-                for worker in named:
-                    worker.clock.wrong_us += round(fault.seconds * 3_600_000_000)
             case "set-back":
                 copy = self.ledger.copy()
                 self.soon(fault.seconds, functools.partial(self._restore, copy))
+            case _:
+                for worker in named:
+                    self._strike(fault, worker)
+
+    def _strike(self, fault: Fault, worker: Worker) -> None:
+        match fault.kind:
+            case "store-outage":
+                worker.store_away_until = self.loop.now + fault.seconds
+            case "log-outage":
+                self._cut_off(worker, fault.seconds)
+            case "clock-jump":
+                worker.clock.wrong_us += round(fault.seconds * HOUR)
+            case "leave" if not worker.leaving:
+                self.loop.create_task(self._leave(worker, fault.seconds), context=self.context)
 
     def _restore(self, copy: Any) -> None:
         self.note("the store is set back")
-        self.set_back = True
         self.ledger.restore(copy)
 
     def _cut_off(self, worker: Worker, seconds: float) -> None:
@@ -507,7 +511,3 @@ def _shown(message: Message) -> str:
     headers = dict(message.headers)
     name = headers.get("ce_id", b"").decode() or (message.key or b"").decode()
     return f"{message.topic}/{name}"
-
-
-__all__ = ["World"]
-_ = PRODUCED_BY
