@@ -429,9 +429,8 @@ class World:
             self.note(f"{process} stops with {error!r}")
         self._out -= 1
         if not process.dead:
-            process.leaving = True
-            self.loop.kill(process)
-            self._restart(process, seconds)
+            # As a crash: should it not have left the group in time, its session expires.
+            self._crash(process, seconds)
 
     # Events
 
