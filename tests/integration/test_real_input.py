@@ -1,7 +1,7 @@
 """The same events through real Kafka and Redis, and through replay, end alike.
 
-The events are those of the Online Retail data set (see `examples/online_retail.py`), in the order of
-the file, with a fixed model. `STREAM_APP_TEST_ROWS=all` takes the whole file instead of its start.
+The events are those of the Online Retail data set (see `examples/online_retail.py`), in the order
+of the file, with a fixed model. `STREAM_APP_TEST_ROWS=all` takes the whole file instead of its start.
 """
 
 from __future__ import annotations
@@ -140,8 +140,7 @@ async def compare(
         codes = [await asyncio.to_thread(process.wait, 60) for process in processes]
         for other in others:
             other.__exit__(None, None, None)
-    logs = "\n".join(path.read_text() for path in tmp_path.glob("*.log"))
-    assert codes == [0] * workers, logs
+    assert codes == [0] * workers, log_of(tmp_path)
 
     changes = await read_all(kafka, topics.SEGMENT_CHANGES)
     assert by_id(changes, "sequence") == by_id(replayed.read("segment-changes"), "sequence")
@@ -184,8 +183,7 @@ async def settled(
         while True:
             for process in processes:
                 if process.poll() is not None:
-                    text = "\n".join(path.read_text() for path in logs.glob("*.log"))
-                    pytest.fail(f"a worker ended with {process.returncode}:\n{text[-5_000:]}")
+                    pytest.fail(f"a worker ended with {process.returncode}:\n{log_of(logs)}")
             positions = [await store.position(p) for p in range(PARTITIONS)]
             if sum(sum(p.offsets.values()) for p in positions) >= expected:
                 table = await load(store)
@@ -193,6 +191,11 @@ async def settled(
                 if silent and len(table) and await outboxes(store) == 0:
                     return
             await asyncio.sleep(0.5)  # what is awaited happens in other processes
+
+
+def log_of(folder: Path) -> str:
+    """The end of what the workers wrote."""
+    return "\n".join(path.read_text() for path in folder.glob("*.log"))[-5_000:]
 
 
 async def outboxes(store: RedisStore) -> int:
