@@ -1,7 +1,8 @@
 """The same events through real Kafka and Redis, and through replay, end alike.
 
 The events are those of the Online Retail data set (see `examples/online_retail.py`), in the order
-of the file, with a fixed model. `STREAM_APP_TEST_ROWS=all` takes the whole file instead of its start.
+of the file, with a fixed model. `STREAM_APP_TEST_ROWS=all` takes the whole file, not only its
+start.
 """
 
 from __future__ import annotations
