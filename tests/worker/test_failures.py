@@ -191,7 +191,22 @@ async def test_a_commit_without_an_answer(
     node.calls.fail("commit", OutcomeUnknown("no answer"), applied, skip=skip)
     await node.start()
     await world.finish()
-    assert node.calls.made["commit"] > skip
+    if applied != "later":
+        assert node.count("claim_seconds_count") == PARTITIONS, "memory is kept"
+    assert outcome(world) == undisturbed
+
+
+@pytest.mark.parametrize("applied", ["yes", "no", "later"])
+async def test_a_commit_without_an_answer_and_then_a_kill(
+    world: World, undisturbed: Outcome, applied: Applied
+) -> None:
+    """The next owner finds what the first one took for stored."""
+    victim = world.node()
+    victim.calls.fail("commit", OutcomeUnknown("no answer"), applied, skip=5)
+    await victim.start_and_hold("commit", 15)
+    victim.kill()
+    await world.node().start()
+    await world.finish()
     assert outcome(world) == undisturbed
 
 
@@ -381,6 +396,25 @@ async def test_partitions_that_somebody_had_in_between_are_loaded_again(
     await world.finish()
     assert between.count("commits_total") >= 11
     assert first.count("claim_seconds_count") == 2 * PARTITIONS
+    assert outcome(world) == undisturbed
+
+
+async def test_an_owner_looks_before_it_goes_on_from_memory(undisturbed: Outcome) -> None:
+    lines = scenario()
+    world = await World.create(lines[:200])
+    first = await world.node().start()
+    await world.settle()
+    first.freeze()
+    between = await world.node().start()
+    world.produce(lines[200:300])
+    await world.settle()
+    await between.stop()
+    world.produce(lines[300:])
+    first.calls.let_go()
+    await first.member.rejoin()
+    await world.finish()
+    assert losses(first, "Fenced") + losses(first, "Moved") == PARTITIONS
+    assert first.calls.made["commit"] == first.count("commits_total"), "nothing was done in vain"
     assert outcome(world) == undisturbed
 
 
