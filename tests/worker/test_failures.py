@@ -409,9 +409,9 @@ async def test_an_owner_looks_before_it_goes_on_from_memory(undisturbed: Outcome
     world.produce(lines[200:300])
     await world.settle()
     await between.stop()
-    world.produce(lines[300:])
     first.calls.let_go()
     await first.member.rejoin()
+    world.produce(lines[300:])
     await world.finish()
     assert losses(first, "Fenced") + losses(first, "Moved") == PARTITIONS
     assert first.calls.made["commit"] == first.count("commits_total"), "nothing was done in vain"
