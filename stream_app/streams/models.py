@@ -18,30 +18,31 @@ class Models:
 
     def __init__(self, store: StateStore, margin: float, metrics: Metrics) -> None:
         self._store, self._margin, self._metrics = store, margin, metrics
-        self._seen = 0
+        self._seen, self._data = 0, b""
         self._asking = asyncio.Lock()
         """One question at a time: an answer that comes late must not bring back an older model."""
         self.assigner: Assigner | None = None
         """None: there is no model yet."""
 
-    async def refresh(self) -> None:
-        """Fetch the newest snapshot if there is one that was not seen before.
+    async def refresh(self, *, anew: bool = False) -> None:
+        """Fetch the newest snapshot if there is one that was not seen before. `anew`: also when
+        its number is known, because a store that was set back gives numbers a second time.
 
         A snapshot that does not fit is refused, with a log line and a metric, and the one in use
         stays. Raises `Unavailable` when the store does not answer.
         """
         async with self._asking:
-            await self._refresh()
+            await self._refresh(anew)
 
-    async def _refresh(self) -> None:
-        if await self._store.current_version() == self._seen:
+    async def _refresh(self, anew: bool) -> None:
+        if not anew and await self._store.current_version() == self._seen:
             return
         found = await self._store.snapshot()
-        if found is None:
+        if found is None or found == (self._seen, self._data):
             return
-        self._seen, data = found
+        self._seen, self._data = found
         try:
-            snapshot = read_snapshot(data)
+            snapshot = read_snapshot(self._data)
         except SnapshotRefused as error:
             self._metrics.snapshots_refused.inc()
             log.error("model version %d refused: %s %s", self._seen, error, error.hint)  # noqa: TRY400

@@ -186,7 +186,7 @@ class Partition:
         context = self._context
         began = context.clock.monotonic()
         claim = await context.store.claim(self.number, context.owner)
-        await context.models.refresh()
+        await context.models.refresh(anew=True)
         processor = self._new_processor()
         processor.table.topic_names = dict(claim.names)
         async for chunk in context.store.load(self.number):
@@ -315,7 +315,9 @@ class Partition:
         before a trim, because a store that was set back may give an epoch a second time."""
         stored = await self._context.store.position(self.number)
         mine = self._position
-        if (stored.epoch, stored.revision) != (mine.epoch, mine.revision):
+        if (stored.epoch, stored.revision) != (mine.epoch, mine.revision) or (
+            dict(stored.offsets) != dict(mine.offsets)
+        ):
             refused = Fenced if stored.epoch > mine.epoch else Moved
             raise refused(f"partition {self.number} is not as this owner left it in the store")
         # Should entries be back that were trimmed before, they are trimmed again.
