@@ -400,9 +400,9 @@ def old_model_after_claim(stack: ExitStack) -> None:
     """A new owner decides with the model that it happens to have."""
     real, claim = Models.refresh, Partition._claim
 
-    async def refresh(self: Models) -> None:
+    async def refresh(self: Models, **how: bool) -> None:
         if not getattr(self, "skip", False):
-            await real(self)
+            await real(self, **how)
 
     async def careless(self: Partition) -> None:
         models: Any = self._context.models

@@ -282,7 +282,7 @@ def _faults(random: Random, mixed: bool) -> list[Fault]:
     weights = [weight for weight, _ in _KINDS.values()]
     for kind in random.choices(names, weights, k=count):
         faults += _KINDS[kind][1](random, kind, calls)
-    if not mixed and random.random() < 0.15:
+    if random.random() < 0.12:
         at = random.uniform(0.5, 5.0)
         back = random.uniform(at, min(at + 4.0, HEALED_AT))
         faults.append(Fault("set-back", at=at, seconds=back - at))

@@ -103,11 +103,12 @@ class Trainer(Process):
 
     async def main(self) -> None:
         world = self.world
-        at = world.trained_to
+        at = 0
         wait = 0.5
         while True:
             await asyncio.sleep(wait)
             await world.point(self, "samples", "before")
+            at = max(at, world.trained_to)
             records = world.broker.read(_SAMPLES, 0, at)[:6]
             if not records or world.log_away(self):
                 continue
@@ -143,6 +144,8 @@ class World:
             )
         self.ledger = Ledger(MemoryStore(), self.violate)
         self.trained_to = 0
+        self.redecided = 0
+        """Messages that say something else than an earlier one with the same id."""
         self.stale = 0
         """Accounts whose newest message on `account-segments` is not the last one."""
         self._number = count()
@@ -286,11 +289,16 @@ class World:
             owner = book.owner[0] if book.owner else None
             if not isinstance(owner, Worker) or owner.dead or not owner.worker.ready:
                 return f"partition {partition}: its owner is {owner}"
-        newest = max(self.ledger.store._snapshots, default=0)
-        published = {dict(r.headers)["ce_id"] for r in self.broker.read_all(_MODELS)}
-        if newest and self.plan.shape.mixed and b"model:%d" % newest not in published:
-            return f"model version {newest} is not published"
+        if self.plan.shape.mixed and not self._model_published():
+            # The trainer publishes it when the next sample makes it look at what is stored.
+            self.broker.append(_SAMPLES, None, b"unreadable")
+            return "the newest model is not published"
         return ""
+
+    def _model_published(self) -> bool:
+        stored = self.ledger.store._snapshots
+        values = [record.value for record in self.broker.read_all(_MODELS)]
+        return not stored or stored[max(stored)] in values
 
     def _end(self) -> None:
         processes = [*self._slots.values(), *([self._trainer] if self._trainer else [])]
@@ -438,9 +446,8 @@ class World:
         self.broker.append(record.topic, record.key, record.value, (), record.partition)
 
     def _stop_training(self) -> None:
-        """Samples no longer count; one that cannot be read makes the trainer look once more."""
+        """Samples no longer count."""
         self.trained_to = len(self.broker.read(_SAMPLES, 0))
-        self.broker.append(_SAMPLES, None, b"unreadable")
 
     def _apply_late(self, apply: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._late -= 1
