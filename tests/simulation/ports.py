@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOAD_CHUNK = 2
+_LONG_AGO = 2.0
 _CUT_OFF_SECONDS = 0.4
 """How long a call takes to notice that the world is away."""
 
@@ -47,11 +48,23 @@ class Clock:
     """The wall clock of one process, which can be wrong."""
 
     def __init__(self, world: World) -> None:
-        self.wrong_us = 0
+        self._wrong_us = self._before_us = 0
+        self._jumped = -_LONG_AGO
         self._loop, self._speed = world.loop, world.plan.us_per_second
 
     def now_us(self) -> int:
-        return START_US + round(self._loop.now * self._speed) + self.wrong_us
+        return START_US + round(self._loop.now * self._speed) + self._wrong_us
+
+    def jump(self, us: int) -> None:
+        """Be more wrong than before."""
+        self._before_us, self._jumped = self._wrong_us, self._loop.now
+        self._wrong_us += us
+
+    def lately_us(self) -> int:
+        """The latest that it may have shown a moment ago."""
+        if self._loop.now - self._jumped > _LONG_AGO:
+            return self.now_us()
+        return self.now_us() + max(self._before_us - self._wrong_us, 0)
 
     def monotonic(self) -> float:
         return self._loop.now
@@ -110,7 +123,7 @@ class Store:
     def _check_sweep(self, partition: int, commit: Commit) -> None:
         """Silence must not be decided on before it has passed, by the worker's own clock."""
         worker = self._world.settings.worker
-        until_us = self._process.clock.now_us() - round(worker.sweep_grace_seconds * SECOND)
+        until_us = self._process.clock.lately_us() - round(worker.sweep_grace_seconds * SECOND)
         stored = self._store._partitions[partition].states
         for account, state in commit.states:
             before, after = (_decided_until(s) for s in (stored.get(account, state), state))

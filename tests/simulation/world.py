@@ -488,7 +488,7 @@ class World:
             case "log-outage":
                 self._cut_off(worker, fault.seconds)
             case "clock-jump":
-                worker.clock.wrong_us += round(fault.seconds * HOUR)
+                worker.clock.jump(round(fault.seconds * HOUR))
             case "leave" if not worker.leaving:
                 self.loop.create_task(self._leave(worker, fault.seconds), context=self.context)
 
