@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from stream_app.engine import Effects, Engine
 from stream_app.events.batch import EventBatch, hash32
 from stream_app.events.instants import DAY
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
-from stream_app.segments.snapshot import SegmentModel, Snapshot, write_snapshot
+from stream_app.segments.snapshot import SegmentModel, Snapshot, read_snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import InputSettings, SegmentSettings, Settings, WorkerSettings
 from stream_app.streams.processor import Pipeline
@@ -69,6 +69,12 @@ def pipeline_of(settings_key: Shape) -> Pipeline:
     pipeline = Pipeline(settings)
     pipeline.engine = FragileEngine(settings)
     return pipeline
+
+
+@lru_cache(maxsize=256)
+def snapshot_of(data: bytes) -> Snapshot:
+    """`read_snapshot`, once for all workers that read the same one."""
+    return read_snapshot(data)
 
 
 def _snapshot(version: int, *centres: dict[str, float]) -> Snapshot:

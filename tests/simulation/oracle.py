@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,11 +14,11 @@ from stream_app.engine import Effects, _Pending
 from stream_app.events.instants import DAY
 from stream_app.features import silence
 from stream_app.features.table import ACCOUNT
-from stream_app.segments.snapshot import Assigner, read_snapshot
+from stream_app.segments.snapshot import Assigner
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.ports import Message
 from stream_app.streams.processor import Pipeline, Processor
-from tests.simulation.kit import pipeline_of
+from tests.simulation.kit import pipeline_of, snapshot_of
 from tests.simulation.ledger import Batch
 from tests.simulation.plan import PARTITIONS, START_US
 from tests.simulation.world import World
@@ -111,7 +110,7 @@ class _Run:
         self._assigner = None
         if version:
             data = self._world.ledger.store._snapshots[version]
-            self._assigner = Assigner(_read(data), self._world.settings.segments.margin)
+            self._assigner = Assigner(snapshot_of(data), self._world.settings.segments.margin)
 
     def take(self, records: list[MemoryRecord], version: int) -> None:
         """Records of one commit."""
@@ -176,9 +175,6 @@ class _Run:
             if message.topic in ("segment-changes", "intent-spikes"):
                 account = (message.key or b"").decode()
                 self._out.published[message.topic][account].append(content_of(message))
-
-
-_read = lru_cache(maxsize=64)(read_snapshot)
 
 
 def content_of(message: Any) -> tuple[str, Any]:

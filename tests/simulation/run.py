@@ -14,11 +14,12 @@ import msgspec
 
 from stream_app.features.table import FeatureTable
 from stream_app.settings import Settings
+from stream_app.streams import models as models_module
 from stream_app.streams import worker as worker_module
 from stream_app.streams.processor import Pipeline
 from tests.simulation.bugs import planted
 from tests.simulation.checks import check
-from tests.simulation.kit import pipeline_of, settings_of
+from tests.simulation.kit import pipeline_of, settings_of, snapshot_of
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
@@ -49,7 +50,7 @@ def run(plan: Plan, *, tracing: bool = False, bug: str | None = None) -> Outcome
     """Run a plan, perhaps with a deliberate bug, and check it."""
     with _quiet():
         world = World(plan, tracing=tracing)
-        with _shared_pipeline(plan), planted(bug):
+        with _shared_parts(plan), planted(bug):
             world.run()
         if not any(violation.startswith("stuck") for violation in world.violations):
             check(world)
@@ -81,8 +82,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _shared_pipeline(plan: Plan) -> Iterator[None]:
-    """Workers take the pipeline that was built for these settings once."""
+def _shared_parts(plan: Plan) -> Iterator[None]:
+    """Workers take what was built once, for the same settings or from the same bytes."""
     settings = settings_of(plan.shape)
 
     def take(given: Settings) -> Pipeline:
@@ -92,6 +93,7 @@ def _shared_pipeline(plan: Plan) -> Iterator[None]:
     # A table for the few accounts there are: zeroing the usual one takes a tenth of a millisecond.
     with (
         patch.object(worker_module, "Pipeline", take),
+        patch.object(models_module, "read_snapshot", snapshot_of),
         patch.object(FeatureTable.__init__, "__defaults__", (8,)),
     ):
         yield
