@@ -55,9 +55,9 @@ class _Section(BaseModel):
 class KafkaSettings(_Section):
     """How to reach Kafka."""
 
-    bootstrap_servers: str = "localhost:9092"
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     """host:port, several separated by commas."""
-    group: str = "stream-app"
+    group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"
     """Consumer group of the workers. Two groups must not share one Redis prefix."""
     topic_prefix: str = ""
     """Put before every topic name, e.g. `staging.`."""

@@ -13,9 +13,9 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stream_app.app.plane import DataPlane
-from stream_app.errors import Incompatible, StreamAppError, Unavailable
+from stream_app.errors import ConfigError, Incompatible, StreamAppError, Unavailable
 from stream_app.events.decode import Pseudonyms
-from stream_app.settings import Settings
+from stream_app.settings import Settings, WebSettings
 from stream_app.streams import topics
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.clock import SystemClock
@@ -54,6 +54,7 @@ class Application:
     async def check(self) -> None:
         """Look whether Kafka, its topics and Redis are there, before Faust is started: it says
         less well what is missing. Raises what `Worker.start` raises."""
+        _check_port(self.settings.web)
         kafka = self.settings.kafka
         names = [topic.name for topic in topics.with_prefix(kafka.topic_prefix)]
         counts = await partition_counts(kafka, names)
@@ -136,6 +137,19 @@ class Application:
         @app.page("/health/ready")
         async def ready(view: View, _: Request) -> Response:
             return view.json({"ready": worker.ready}, status=200 if worker.ready else 503)
+
+
+def _check_port(web: WebSettings) -> None:
+    if not web.port:
+        return
+    try:
+        with socket.create_server((web.host, web.port)):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"the HTTP port {web.port} of {web.host} cannot be opened: {error.strerror}",
+            hint="set STREAM_APP_WEB__PORT to another port, or to 0 for none",
+        ) from None
 
 
 def _faust_app(settings: Settings) -> faust.App:

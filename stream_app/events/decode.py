@@ -45,7 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_KIND = "unknown_kind"
     """An e-mail event of a kind that we do not know."""
     NO_ACCOUNT = "no_account"
-    """`account_id` is missing or empty."""
+    """`account_id` is missing, empty, too long or no text."""
     MISSING_FIELD = "missing_field"
     """A field that is required is missing; the detail names it."""
     INVALID_FIELD = "invalid_field"

@@ -29,7 +29,9 @@ Instant = Annotated[
 class SegmentModel(msgspec.Struct, frozen=True, kw_only=True):
     """One segment of a snapshot."""
 
-    id: Annotated[int, Meta(ge=1, description="Stable: never renumbered, never used again.")]
+    id: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Stable: never renumbered, never used again.")
+    ]
     name: str
     description: Annotated[str, Meta(description="One sentence: what sets it apart.")]
     centre: Annotated[list[float], Meta(description="Scaled coordinates, in `dimensions` order.")]
@@ -39,7 +41,7 @@ class SegmentModel(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A model as the workers use it: scale a vector, take the nearest centre."""
 
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=4_294_967_295)]
     created_at: Instant
     catalogue: Annotated[str, Meta(description="Fingerprint of the features it was trained on.")]
     dimensions: Annotated[list[str], Meta(description="Coordinates of the vectors, in order.")]

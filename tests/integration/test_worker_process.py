@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -100,9 +101,10 @@ async def start(stack: Stack, **environment: str) -> tuple[int, str]:
         ("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS", NOWHERE, 5, NOWHERE),
         ("STREAM_APP_REDIS__URL", f"redis://:s3cret@{NOWHERE}/0", 5, f"Redis at {NOWHERE}"),
         ("STREAM_APP_WORKER__MAX_BATCH", "0", 3, "worker.max_batch"),
+        ("STREAM_APP_KAFKA__GROUP", "", 3, "kafka.group"),
         ("STREAM_APP_WORKER__MAX_BACH", "10", 3, "max_bach"),
     ],
-    ids=["Kafka is away", "Redis is away", "value out of range", "unknown name"],
+    ids=["Kafka is away", "Redis is away", "value out of range", "empty group", "unknown name"],
 )
 async def test_what_is_wrong_is_named(
     stack: Stack, name: str, value: str, code: int, said: str
@@ -112,6 +114,15 @@ async def test_what_is_wrong_is_named(
     found, stderr = await start(stack, **{name: value})
     assert (found, said in stderr) == (code, True), stderr
     assert "s3cret" not in stderr
+
+
+async def test_a_port_that_is_taken_is_named(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, text = await start(stack, STREAM_APP_WEB__PORT=port)
+    assert code == 3
+    assert f"port {port}" in text
+    assert "STREAM_APP_WEB__PORT" in text
 
 
 async def test_missing_topics_are_named_with_the_way_to_make_them(stack: Stack) -> None:

@@ -68,6 +68,8 @@ REFUSED = {
     "an empty scale": (changed(scale=[]), "dimensions"),
     "the same id twice": (changed(segments=segments(id=2)), "twice"),
     "id 0": (changed(segments=segments(id=0)), "not a model"),
+    "an id that no table has room for": (changed(segments=segments(id=2**40)), "not a model"),
+    "a version that no record can hold": (changed(version=2**32), "not a model"),
     "no segments": (changed(segments=[]), "not a model"),
     "version 0": (changed(version=0), "not a model"),
     "dimensions in another order": (
