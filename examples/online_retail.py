@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+COLUMNS = {"InvoiceNo", "StockCode", "Description", "InvoiceDate", "CustomerID"}
 STOP_WORDS = frozenset({"AND", "FOR", "IN", "OF", "ON", "SET", "SMALL", "THE", "WITH", "LARGE"})
 
 
@@ -54,11 +55,20 @@ def main(path: str, limit: int | None = None) -> None:
         if path.endswith(".gz")
         else Path(path).open(newline="") as file
     ):
-        for event in islice(events_of(csv.DictReader(file)), limit):
+        rows = csv.DictReader(file)
+        if missing := COLUMNS - set(rows.fieldnames or ()):
+            sys.exit(f"{path} lacks the columns {', '.join(sorted(missing))}")
+        for event in islice(events_of(rows), limit):
             sys.stdout.write(json.dumps(event) + "\n")
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: online_retail.py FILE.csv[.gz] [ROWS]")
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) == 3 else None)
+    try:
+        main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) == 3 else None)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
+    except OSError as error:
+        sys.exit(f"cannot read {sys.argv[1]}: {error.strerror or error}")
