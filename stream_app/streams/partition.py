@@ -194,6 +194,7 @@ class Partition:
             await asyncio.sleep(0)  # heartbeats share the loop
         processor.recount()
         self._processor, self._position = processor, claim.position
+        await self._check_still_mine()  # else the accounts may be a later owner's
         self._relay = self._new_relay(claim.position.outbox_first)
         self._outbox_next = claim.position.outbox_first + len(claim.outbox)
         if claim.outbox:
