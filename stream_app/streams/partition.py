@@ -297,7 +297,10 @@ class Partition:
             until_us = min(until_us, self._processor.reached_us(behind))
         if not self._processor.due(until_us, assigner):
             return None
-        work = self._processor.sweep(until_us, assigner, now_us)
+        try:
+            work = self._processor.sweep(until_us, assigner, now_us)
+        except Exception as error:
+            raise _EngineFailed([]) from error
         return None if work.empty else work
 
     def _at(self, topic: str) -> int:

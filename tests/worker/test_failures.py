@@ -19,6 +19,7 @@ from stream_app.events.batch import EventBatch, hash32
 from stream_app.events.decode import Decoder
 from stream_app.events.instants import DAY
 from stream_app.streams import topics
+from stream_app.streams.processor import Processor, Work
 from tests.worker.faults import Applied
 from tests.worker.outcome import Outcome, outcome, repeated, undisturbed_outcome
 from tests.worker.scenario import Line, scenario
@@ -438,3 +439,22 @@ def well_keyed(line: Line) -> bool:
     return (line.value or b"").startswith(b'{"id"') and line.key == json.loads(line.value or b"")[
         "account_id"
     ].encode()
+
+
+async def test_a_sweep_that_fails_costs_a_claim_and_nothing_else(
+    world: World, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, failed = Processor.sweep, []
+
+    def failing(processor: Processor, *arguments: Any) -> Work:
+        if not failed:
+            failed.append(processor)
+            raise RuntimeError("an error of ours")
+        return sweep(processor, *arguments)
+
+    monkeypatch.setattr(Processor, "sweep", failing)
+    node = await world.node().start()
+    await world.finish()
+    assert failed
+    assert node.count("claim_seconds_count") == PARTITIONS + 1
+    assert outcome(world) == undisturbed
