@@ -7,7 +7,7 @@ one is found out.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,8 @@ class Batch:
 
     records: tuple[MemoryRecord, ...]
     """In the order in which the worker got them; empty: a sweep."""
-    model_version: int
+    model: bytes | None
+    """The snapshot that was decided with."""
     states: Sequence[tuple[str, bytes]]
 
 
@@ -87,9 +88,10 @@ class Ledger:
         partition: int,
         commit: Commit,
         records: tuple[MemoryRecord, ...] | None,
+        models: Mapping[int, bytes],
     ) -> Position:
         """`records`: what the process was given since the expected offsets, up to the new ones;
-        None: not all of these."""
+        None: not all of these. `models`: those that the process has read."""
         position = await self.store.commit(partition, commit)
         book = self.books[partition]
         where = f"commit of partition {partition} by {process}"
@@ -100,16 +102,16 @@ class Ledger:
             self._violate(f"{where}: offsets went back")
         if records is None:
             self._violate(f"{where}: to {dict(commit.offsets)} without the records up to there")
-        if commit.model_version < book.model_version:
-            self._violate(f"{where}: model version went back to {commit.model_version}")
-        used = {version_of(state) for _, state in commit.states}
-        if used - {commit.model_version}:
+        used = {version_of(state) for _, state in commit.states} or {commit.model_version}
+        if not self.set_back and used != {commit.model_version}:
             self._violate(f"{where}: says model {commit.model_version}, used {used}")
+        if not self.set_back and commit.model_version < book.model_version:
+            self._violate(f"{where}: model version went back to {commit.model_version}")
         self._trimmed(where, book, position.outbox_first)
         book.offsets = dict(commit.offsets)
         book.model_version = commit.model_version
         book.outbox += commit.outbox
-        book.batches.append(Batch(records or (), commit.model_version, commit.states))
+        book.batches.append(Batch(records or (), models.get(min(used)), commit.states))
         self.committed.update(commit.outbox)
         return position
 

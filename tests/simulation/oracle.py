@@ -18,7 +18,7 @@ from stream_app.segments.snapshot import Assigner
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.ports import Message
 from stream_app.streams.processor import Pipeline, Processor
-from tests.simulation.kit import pipeline_of, snapshot_of
+from tests.simulation.kit import FIXED_MODEL, pipeline_of, snapshot_of
 from tests.simulation.ledger import Batch
 from tests.simulation.plan import PARTITIONS, START_US
 from tests.simulation.world import World
@@ -63,7 +63,7 @@ def _from_log(
         if (topic, partition, record.offset) not in poison
     ]
     run = _Run(world, partition, out)
-    run.use(1 if world.plan.model else 0)
+    run.use(FIXED_MODEL if world.plan.model else None)
     run.apply(records)
     run.finish()
 
@@ -76,7 +76,7 @@ def _follow(world: World, partition: int, poison: set[tuple[str, int, int]], out
         if batch.records:
             run.take(
                 [r for r in batch.records if (r.topic, partition, r.offset) not in poison],
-                batch.model_version,
+                batch.model,
             )
         elif batch.states:
             run.sweep(batch)
@@ -96,25 +96,23 @@ class _Run:
         self._pipeline: Pipeline = pipeline_of(world.plan.shape)
         self._processor = Processor(self._pipeline, partition, PARTITIONS)
         self._assigner: Assigner | None = None
-        self._version = 0
+        self._model: bytes | None = None
         self._waiting: list[MemoryRecord] = []
         self._looks: dict[str, int] = {}
         """Until when the silence of an account has been looked at, after the waiting records."""
 
-    def use(self, version: int) -> None:
+    def use(self, model: bytes | None) -> None:
         """Another model from here on."""
-        if version == self._version:
+        if model == self._model:
             return
         self._flush()
-        self._version = version
-        self._assigner = None
-        if version:
-            data = self._world.ledger.store._snapshots[version]
-            self._assigner = Assigner(snapshot_of(data), self._world.settings.segments.margin)
+        self._model = model
+        margin = self._world.settings.segments.margin
+        self._assigner = None if model is None else Assigner(snapshot_of(model), margin)
 
-    def take(self, records: list[MemoryRecord], version: int) -> None:
+    def take(self, records: list[MemoryRecord], model: bytes | None) -> None:
         """Records of one commit."""
-        self.use(version)
+        self.use(model)
         if self._looks and self._late(records):
             self._flush()
         self._waiting += records
@@ -127,7 +125,7 @@ class _Run:
     def sweep(self, batch: Batch) -> None:
         """Silence and new model for the accounts of a batch, as far as their states say that it
         was looked at. Not further than the clock allowed: that is checked elsewhere."""
-        self.use(batch.model_version)
+        self.use(batch.model)
         after = np.frombuffer(b"".join(state for _, state in batch.states), ACCOUNT)
         for (account, _), as_of in zip(batch.states, silence.as_of(after).tolist(), strict=True):
             self._looks[account] = max(as_of + 1, self._looks.get(account, 0))

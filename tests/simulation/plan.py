@@ -117,14 +117,14 @@ class Plan:
 def plan(seed: int) -> Plan:
     """The plan of a seed."""
     random = Random(seed)
-    mixed = random.random() < 0.6
+    mixed = random.random() < 0.5
     shape = Shape(
         mixed=mixed,
         max_batch=random.choice((2, 4, 50)),
         outbox_limit=random.choice((3, 1_000)),
         sweep_accounts=random.choice((1, 100)),
     )
-    speed = random.choice((HOUR // 2, 3 * HOUR, 10 * HOUR))
+    speed = random.choice((HOUR // 2, 2 * HOUR, 6 * HOUR))
     return Plan(
         seed=seed,
         shape=shape,
@@ -142,7 +142,7 @@ def _records(random: Random, mixed: bool, speed: int) -> list[Planned]:
     strays = {account for account in busy if random.random() < 0.3}
     homes = {account: random.choice(TOPICS) for account in busy}
     bursts = [random.uniform(0.3, PRODUCED_BY) for _ in range(5)]
-    for i in range(random.randint(6, 15)):
+    for i in range(random.randint(6, 13)):
         account = random.choice(busy)
         # Records that come together are applied together, which is much cheaper.
         at = random.choice(bursts) if i % 5 else random.uniform(0.3, PRODUCED_BY)

@@ -79,6 +79,7 @@ class Store:
         self._store = process.world.ledger.store
         self._seen: dict[int, tuple[Commit, tuple[MemoryRecord, ...] | None]] = {}
         """The commit last tried per partition and its records: another try is the same."""
+        self._models: dict[int, bytes] = {}
 
     async def start(self) -> None:
         await self._world.point(self._process, "connect", "before")
@@ -115,9 +116,10 @@ class Store:
             seen = self._seen[partition] = commit, records
             if not records and commit.states:
                 self._check_sweep(partition, commit)
-        records = seen[1]
+        records, models = seen[1], self._models
         return await self._write(
-            "commit", lambda: self._ledger.commit(self._process, partition, commit, records)
+            "commit",
+            lambda: self._ledger.commit(self._process, partition, commit, records, models),
         )
 
     def _check_sweep(self, partition: int, commit: Commit) -> None:
@@ -147,7 +149,10 @@ class Store:
         )
 
     async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
-        return await self._call("snapshot", lambda: self._store.snapshot(version))
+        found = await self._call("snapshot", lambda: self._store.snapshot(version))
+        if found is not None:
+            self._models[found[0]] = found[1]
+        return found
 
     async def current_version(self) -> int:
         return await self._call("current_version", self._store.current_version)
