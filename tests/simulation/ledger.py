@@ -61,7 +61,9 @@ class _Book:
 class Ledger:
     """Wraps the store; every call of every process comes through here."""
 
-    def __init__(self, store: MemoryStore, violate: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: MemoryStore, violate: Callable[[str], None], note: Callable[[str], None] | None
+    ) -> None:
         self.store = store
         self.books: defaultdict[int, _Book] = defaultdict(_Book)
         self.committed: set[bytes] = set()
@@ -72,12 +74,14 @@ class Ledger:
         """Whether the store was ever set back to an older copy."""
         self.reused_epochs = 0
         """Writes of an owner whose epoch was given to another one after the store was set back."""
-        self._violate = violate
+        self._violate, self._note = violate, note
 
     async def claim(self, process: Process, partition: int, owner: str) -> Claim:
         claim = await self.store.claim(partition, owner)
         book = self.books[partition]
         book.owner = (process, claim.position.epoch)
+        if self._note:
+            self._note(f"{process} claims partition {partition} with epoch {claim.position.epoch}")
         if list(claim.outbox) != book.outbox:
             self._violate(f"claim of partition {partition}: not the outbox that was committed")
         return claim
@@ -113,6 +117,11 @@ class Ledger:
         book.outbox += commit.outbox
         book.batches.append(Batch(records or (), models.get(min(used)), commit.states))
         self.committed.update(commit.outbox)
+        if self._note:
+            self._note(
+                f"{process} commits partition {partition}, revision {position.revision}: "
+                f"{_read(commit)}, {len(commit.states)} states, {len(commit.outbox)} messages"
+            )
         return position
 
     async def trim(self, process: Process, partition: int, epoch: int, outbox_first: int) -> None:
@@ -121,6 +130,8 @@ class Ledger:
         where = f"trim of partition {partition} by {process}"
         self._check_owner(where, book, process, epoch)
         self._trimmed(where, book, (await self.store.position(partition)).outbox_first)
+        if self._note:
+            self._note(f"{process} trims the outbox of partition {partition} to {outbox_first}")
 
     def publishing(self, process: Process, messages: Sequence[Message], own: set[str]) -> None:
         """Before they are appended. `own`: topics that do not go through the outbox."""
@@ -160,6 +171,17 @@ class Ledger:
             self._violate(f"{where}: trimmed {len(lost)} entries that are not on the log")
         del book.outbox[:gone]
         book.outbox_first = outbox_first
+
+
+def _read(commit: Commit) -> str:
+    """The offsets that a commit passes over."""
+    before = commit.expected.offsets
+    passed = [
+        f"{topic} {before.get(topic, 0)}-{offset - 1}"
+        for topic, offset in commit.offsets.items()
+        if offset != before.get(topic, 0)
+    ]
+    return ", ".join(passed) or "a sweep"
 
 
 _MODEL_AT = ACCOUNT.fields["model"][1] if ACCOUNT.fields else 0

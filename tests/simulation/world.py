@@ -142,7 +142,7 @@ class World:
             self.broker.create_topic(
                 topic.name, PARTITIONS if topic.partitions > 1 else topic.partitions
             )
-        self.ledger = Ledger(MemoryStore(), self.violate)
+        self.ledger = Ledger(MemoryStore(), self.violate, self.note if tracing else None)
         self.trained_to = 0
         self.redecided = 0
         """Messages that say something else than an earlier one with the same id."""
