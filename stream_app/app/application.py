@@ -13,11 +13,10 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stream_app.app.plane import DataPlane
-from stream_app.errors import ConfigError, Incompatible, StreamAppError, Unavailable
+from stream_app.errors import ConfigError, Incompatible
 from stream_app.events.decode import Pseudonyms
 from stream_app.settings import Settings, WebSettings
 from stream_app.streams import topics
-from stream_app.streams.backoff import Backoff
 from stream_app.streams.clock import SystemClock
 from stream_app.streams.kafka_admin import partition_counts
 from stream_app.streams.kafka_log import KafkaLog
@@ -100,22 +99,8 @@ class Application:
                 async for _ in stream:  # Faust needs something to consume
                     pass
                 return
-            await store.start()
-            await publisher.start()
-            backoff, learns = Backoff(), True
-            try:
-                async for samples in stream.take(_TAKE_SAMPLES, within=_TAKE_SECONDS):
-                    if not learns:
-                        continue
-                    try:
-                        await training.learn(samples)
-                        backoff.reset()
-                    except Unavailable as error:  # samples may be lost, the model is not
-                        app.log.warning("the trainer waits: %s", error)
-                        await backoff.wait()
-                    except StreamAppError as error:  # events go on, with the model as it is
-                        learns = False
-                        app.log.error("training has ended: %s; %s", error, error.hint)  # noqa: TRY400
+            try:  # store and publisher connect with their first call
+                await training.run(stream.take(_TAKE_SAMPLES, within=_TAKE_SECONDS))
             finally:
                 await publisher.stop()
                 await store.stop()

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from stream_app.app.application import Application
     from stream_app.settings import Settings
 
 
-def worker() -> None:
+def worker(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write log lines and errors as JSON.")
+    ] = False,
+) -> None:
     """Process events from Kafka, keep state in Redis, publish changes. Ends on SIGTERM or Ctrl-C.
 
     Exit codes: 0 stopped on request, 3 settings, 4 topics or state do not fit, 5 Kafka or Redis
     could not be reached at the start.
     """
+    from stream_app.cli import logs  # noqa: PLC0415
     from stream_app.settings import load  # noqa: PLC0415
 
-    settings = load()
+    settings = load(**({"log_format": "json"} if as_json else {}))
+    if as_json:
+        logs.set_up(settings)
     asyncio.run(_run(settings))
 
 
@@ -41,6 +50,7 @@ async def _run(settings: Settings) -> None:
         work.result()
     else:
         work.cancel()
+        await asyncio.wait({work})
 
 
 async def _start_and_wait(application: Application) -> None:

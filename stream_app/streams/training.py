@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from stream_app.changes.types import FeatureSample
-from stream_app.errors import UsageError
+from stream_app.errors import StreamAppError, Unavailable, UsageError
 from stream_app.events.instants import parse
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.snapshot import Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
+from stream_app.streams.backoff import Backoff
 from stream_app.streams.messages import Messages
 from stream_app.streams.ports import Publisher, StateStore
 
@@ -42,6 +43,28 @@ class Training:
         self._trainer: Trainer | None = None
         self._saved_at = 0
 
+    async def run(self, batches: AsyncIterator[Sequence[bytes]]) -> None:
+        """Learn batches of samples until there are no more. While the store or the log is away,
+        samples are lost and the model is not. After any other failure training has ended, with a
+        log line that says why; batches are still taken, and events go on with the model as it is.
+        """
+        backoff, learns = Backoff(), True
+        async for samples in batches:
+            if not learns:
+                continue
+            try:
+                await self.learn(samples)
+                backoff.reset()
+            except Unavailable as error:
+                log.warning("the trainer waits: %s", error)
+                await backoff.wait()
+            except StreamAppError as error:
+                learns = False
+                log.error("training has ended: %s; %s", error, error.hint)  # noqa: TRY400
+            except Exception:
+                learns = False
+                log.exception("training has ended, by an error of this program; please report it")
+
     async def learn(self, samples: Sequence[bytes]) -> Snapshot | None:
         """Learn samples (JSON of `FeatureSample`) in order; a sample that cannot be read, or has
         other dimensions than this program's, is skipped, with a log line. Returns the snapshot
@@ -59,9 +82,9 @@ class Training:
         if not read:
             return None
         vectors, at_us = [vector for vector, _ in read], [instant for _, instant in read]
-        # In a thread: a warm start takes a second, and heartbeats share the loop.
-        snapshot = await asyncio.to_thread(trainer.learn, vectors, at_us)
         try:
+            # In a thread: a warm start takes a second, and heartbeats share the loop.
+            snapshot = await asyncio.to_thread(trainer.learn, vectors, at_us)
             if snapshot is not None:
                 return await self._issue(trainer, snapshot)
             if trainer.vectors - self._saved_at >= _CHECKPOINT_VECTORS:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
 
-from stream_app.errors import OutcomeUnknown, Unavailable
+from stream_app.errors import Incompatible, OutcomeUnknown, Unavailable
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import HOUR, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR
+from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
 from stream_app.streams import topics
 from stream_app.streams.memory_log import MemoryBroker, MemoryPublisher
@@ -234,3 +236,49 @@ async def test_samples_leave_the_worker_and_lead_to_a_model_that_it_uses() -> No
     await trainer.learn(given[:60])
     await circle.node().start()
     await until(lambda: bool((circle.table.live["model"] == 1).all()))
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("an error of ours"), Incompatible("it fits no more")]
+)
+    "failure", [ValueError("an error of ours"), Incompatible("it fits no more")]
+)
+async def test_a_failure_ends_training_and_nothing_else(
+    house: House,
+    failure: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    training = house.trainer()
+    calls = 0
+
+    def fails(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise failure
+
+    monkeypatch.setattr(Trainer, "learn", fails)
+    taken = 0
+
+    async def batches() -> AsyncIterator[list[bytes]]:
+        nonlocal taken
+        for start in (0, 60, 120):
+            taken += 1
+            yield samples(60, start)
+
+    await training.run(batches())
+    assert (taken, calls) == (3, 1)
+    assert "training has ended" in caplog.text
+
+
+async def test_a_store_that_is_away_costs_samples_only(house: House) -> None:
+    calls = Calls()
+    calls.fail("trainer_checkpoint", Unavailable("away"), times=1)
+    training = house.trainer(calls)
+
+    async def batches() -> AsyncIterator[list[bytes]]:
+        yield samples(10)
+        yield samples(60, 10)
+
+    await training.run(batches())
+    assert house.published == [1]
