@@ -131,6 +131,7 @@ class Replay:
         self._rejected: Counter[str] = Counter()
         self._first_us, self._latest_us, self._watermark_us = 2**62, 0, 0
         self._file, self._line = "", 0
+        self._held: list[bytes] = []
         self._started = perf_counter()
 
     @property
@@ -140,14 +141,27 @@ class Replay:
 
     def start_file(self, name: str) -> None:
         """Name the file that the next lines come from, for dead letters."""
+        self._flush()
         self._file, self._line = name, 0
 
     def feed(self, lines: Sequence[bytes]) -> None:
-        """Apply lines, each one event. Blank ones count for the numbers of lines only."""
-        for start in range(0, len(lines), self.settings.worker.max_batch):
-            self._feed(lines[start : start + self.settings.worker.max_batch])
+        """Apply lines, each one event. Blank ones count for the numbers of lines only.
 
-    def _feed(self, given: Sequence[bytes]) -> None:
+        Lines are held back until a step is full or its file ends, so that steps, and with them
+        the moments at which a new model is taken up, do not depend on how lines are handed over.
+        """
+        self._held += lines
+        size = self.settings.worker.max_batch
+        whole = len(self._held) // size * size
+        for start in range(0, whole, size):
+            self._step(self._held[start : start + size])
+        del self._held[:whole]
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        self._step(held)
+
+    def _step(self, given: Sequence[bytes]) -> None:
         numbers = [n for n, line in enumerate(given, self._line + 1) if line.strip()]
         lines = [line for line in given if line.strip()]
         self._line += len(given)
@@ -170,6 +184,7 @@ class Replay:
 
     def finish(self, until: str | None = None) -> Summary:
         """Let time pass until `until` (RFC 3339, default: the latest event), write the rest."""
+        self._flush()
         until_us = parse(until) if until else self._latest_us
         if self.summary.applied:
             self._sweep(until_us)

@@ -176,3 +176,13 @@ def test_features_agree_with_pandas(replayed: Replayed, invoices: pd.DataFrame) 
                 assert found[name] == pytest.approx(value, rel=1e-6, abs=0.0), name
         plain += len(sessions(lines)) == lines["InvoiceNo"].nunique()
     assert plain >= 45
+
+
+def test_the_readme_shows_a_change_of_this_replay(replayed: Replayed) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (shown,) = (
+        block
+        for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+        if "sequence" in (block := json.loads(found))
+    )
+    assert shown in replayed.changes

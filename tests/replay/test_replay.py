@@ -20,7 +20,7 @@ from stream_app.events.decode import Reason
 from stream_app.events.instants import DAY, parse, to_rfc3339
 from stream_app.events.types import Event
 from stream_app.segments.snapshot import Snapshot, read_snapshot
-from stream_app.settings import SegmentSettings, Settings
+from stream_app.settings import SegmentSettings, Settings, WorkerSettings
 from stream_app.streams.lines import MAX_LINE_BYTES, read_lines
 from stream_app.streams.replay import Outputs, Replay
 from tests.engine.scenario import OTHER_VIEW, QUIET_OR_BUSY, streams
@@ -83,6 +83,17 @@ def test_under_a_fixed_model_batches_do_not_show(
     parts = [LINES[i : i + fed] for i in range(0, len(LINES), fed)]
     replay(tmp_path, parts, QUIET_OR_BUSY, these)
     assert results(tmp_path) == results(fixed)
+
+
+@pytest.mark.parametrize("fed", [1, 333, 5_000])
+def test_how_lines_are_handed_over_does_not_show_while_a_model_is_trained(
+    fed: int, tmp_path: Path
+) -> None:
+    these = SMALL.model_copy(update={"worker": WorkerSettings(max_batch=250)})
+    replay(tmp_path / "one", [LINES], settings=these)
+    replay(tmp_path / "other", [LINES[i : i + fed] for i in range(0, len(LINES), fed)], None, these)
+    assert results(tmp_path / "one")["summary"]["model_version"] > 1
+    assert results(tmp_path / "one") == results(tmp_path / "other")
 
 
 @given(streams(late=False), st.sampled_from([QUIET_OR_BUSY, OTHER_VIEW]), st.integers(1, 9))

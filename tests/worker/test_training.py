@@ -241,8 +241,6 @@ async def test_samples_leave_the_worker_and_lead_to_a_model_that_it_uses() -> No
 @pytest.mark.parametrize(
     "failure", [ValueError("an error of ours"), Incompatible("it fits no more")]
 )
-    "failure", [ValueError("an error of ours"), Incompatible("it fits no more")]
-)
 async def test_a_failure_ends_training_and_nothing_else(
     house: House,
     failure: Exception,
