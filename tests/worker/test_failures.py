@@ -336,8 +336,10 @@ async def test_a_record_that_the_engine_fails_on_becomes_a_dead_letter(
 
     monkeypatch.setattr(Engine, "step", fails)
     world = await World.create(lines)
-    await world.node().start()
+    node = await world.node().start()
     await world.finish()
+    owners = node.worker._partitions.values()
+    assert not any(owner._poison for owner in owners), "what lies behind is not remembered"
     found = outcome(world)
     (letter,) = [x for x in found.letters.values() if UNPROCESSABLE in x[2]]
     assert letter[:2] == (poison.key, poison.value)
