@@ -116,7 +116,7 @@ class Engine:
             applied += self._round(table, batch, rows, index, assigner, pending)
         if applied:
             touched = np.unique(rows)
-            table.due_us[touched] = silence.next_due(table.data[touched])
+            table.due_us[touched] = silence.next_due(table.take(touched))
         effects = self._decide(table, pending, assigner, now_us)
         effects.applied = applied
         effects.duplicates = len(batch) - applied
@@ -140,10 +140,10 @@ class Engine:
         rows = np.union1d(table.take_unchecked(limit), table.due_before(until_us, limit))
         pending = _Pending()
         if len(rows):
-            records = table.data[rows]
+            records = table.take(rows)
             self._check_model(rows, records, assigner, pending)
             self._check_silence(rows, records, np.full(len(rows), until_us), pending)
-            table.data[rows] = records
+            table.store(rows, records)
             table.due_us[rows] = silence.next_due(records)
         return self._decide(table, pending, assigner, now_us)
 
@@ -157,7 +157,7 @@ class Engine:
         pending: _Pending,
     ) -> int:
         """Apply events `index`, each of another account; returns how many were no duplicates."""
-        records = table.data[rows[index]]
+        records = table.take(rows[index])
         duplicate = update.is_duplicate(records, batch.id_hash[index])
         if duplicate.any():
             index, records = index[~duplicate], records[~duplicate]
@@ -170,7 +170,7 @@ class Engine:
         update.advance(records, at_us)
         update.add(records, batch, index, self._weights)
         spikes = list(add_interest(records, batch, index, self._settings.spikes))
-        table.data[mine] = records
+        table.store(mine, records)
         pending.spikes += [(pending.count + spike.position, spike) for spike in spikes]
         first = pending.hold(records)
         pending.add(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
+from stream_app.features.pages import Pages
 
 RING = 64
 """Event ids remembered per account, for de-duplication."""
@@ -74,6 +75,9 @@ LAYOUT = layout_of(
 )
 """Fingerprint of `ACCOUNT`. State of another layout is refused, never misread."""
 
+_BYTES = np.dtype((np.void, ACCOUNT.itemsize))
+"""A record as plain bytes. numpy copies these in one go, but records field by field."""
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -81,7 +85,8 @@ class FeatureTable:
     """Records by account id. Rows never move; they are the handle used everywhere."""
 
     def __init__(self, capacity: int = 1_024) -> None:
-        self.data = np.zeros(capacity, ACCOUNT)
+        self._pages = Pages(ACCOUNT, capacity)
+        self.data = self._pages.array()
         self.due_us = np.full(capacity, NEVER, np.int64)
         """When each row is to be checked next for the effect of time alone. Derived."""
         self.ids: list[str] = []
@@ -135,13 +140,22 @@ class FeatureTable:
         if any(len(state) != ACCOUNT.itemsize for state in states):
             raise ValueError(f"a packed account must have {ACCOUNT.itemsize} bytes")
         rows = self.rows_of(accounts)
-        self.data[rows] = np.frombuffer(b"".join(states), ACCOUNT)
+        self.data.view(_BYTES)[rows] = np.frombuffer(b"".join(states), _BYTES)
         return rows
+
+    def take(self, rows: Rows) -> npt.NDArray[np.void]:
+        """A copy of the records of rows; `self.data[rows]` in a sixth of the time."""
+        records: npt.NDArray[np.void] = self.data.view(_BYTES)[rows].view(ACCOUNT)
+        return records
+
+    def store(self, rows: Rows, records: npt.NDArray[np.void]) -> None:
+        """Write records, as they were taken, to their rows."""
+        self.data.view(_BYTES)[rows] = records.view(_BYTES)
 
     def pack(self, rows: Rows) -> Iterator[tuple[str, bytes]]:
         """(account id, packed record) of rows."""
         size = ACCOUNT.itemsize
-        packed = self.data[rows].tobytes()
+        packed = self.take(rows).tobytes()
         ids = self.ids
         for i, row in enumerate(rows.tolist()):
             yield ids[row], packed[i * size : (i + 1) * size]
@@ -159,6 +173,9 @@ class FeatureTable:
 
     def _grow(self) -> None:
         capacity = len(self.data) + max(1_024, len(self.data) // 2)
-        data, due_us = np.zeros(capacity, ACCOUNT), np.full(capacity, NEVER, np.int64)
-        data[: len(self.data)], due_us[: len(self.due_us)] = self.data, self.due_us
-        self.data, self.due_us = data, due_us
+        del self.data  # else its pages could not move
+        self._pages.grow(capacity)
+        self.data = self._pages.array()
+        due_us = np.full(capacity, NEVER, np.int64)
+        due_us[: len(self.due_us)] = self.due_us
+        self.due_us = due_us

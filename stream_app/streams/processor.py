@@ -102,7 +102,7 @@ class Processor:
     def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> None:
         """Take over stored accounts."""
         rows = self.table.put(accounts, states)
-        self.table.due_us[rows] = silence.next_due(self.table.data[rows])
+        self.table.due_us[rows] = silence.next_due(self.table.take(rows))
 
     def recount(self) -> None:
         """Count what `put` brought; call once after the last `put`."""

@@ -17,6 +17,7 @@ from stream_app.features.table import (
     layout_of,
 )
 from tests.features.build import START_US, applied, event
+from tests.scale import memory
 
 account_ids = st.lists(st.text(min_size=1, max_size=8), max_size=40)
 
@@ -41,6 +42,18 @@ def test_growing_keeps_what_is_there() -> None:
     assert small.live.tobytes() == large.live.tobytes()
     assert small.due_us[:3_000].tolist() == list(range(7, 3_007))
     assert (small.due_us[3_000:] == NEVER).all()
+
+
+@pytest.mark.skipif(not memory.AVAILABLE, reason="only Linux moves pages and tells about memory")
+def test_growing_needs_no_memory_for_a_copy() -> None:
+    count = 50_000
+    table = FeatureTable(count)
+    table.put([f"account-{i}" for i in range(count)], [b"\1" * ACCOUNT.itemsize] * count)
+    memory.forget_peak()
+    resident = memory.resident_bytes()
+    table.rows_of(["one more"])
+    assert len(table.data) > count
+    assert memory.peak_bytes() - resident < 0.1 * count * ACCOUNT.itemsize
 
 
 def test_a_new_account_is_in_no_segment_and_all_else_is_zero() -> None:
@@ -75,6 +88,18 @@ def test_putting_an_account_again_replaces_it() -> None:
 def test_packing_some_rows_packs_those() -> None:
     table = applied([event(account=name) for name in "abc"])
     assert [account for account, _ in table.pack(np.array([2, 0]))] == ["c", "a"]
+
+
+def test_records_that_were_taken_are_a_copy_until_they_are_stored() -> None:
+    table = applied([event(account=name) for name in "abc"])
+    rows = np.array([2, 0])
+    before, taken = table.live.tobytes(), table.take(rows)
+    assert taken.tobytes() == table.data[rows].tobytes()
+    taken["spikes"] = [5, 6]
+    assert table.live.tobytes() == before
+    table.store(rows, taken)
+    assert table.live["spikes"].tolist() == [6, 0, 5]
+    assert table.take(rows).tobytes() == taken.tobytes()
 
 
 @pytest.mark.parametrize("length", [0, 1, ACCOUNT.itemsize - 1, ACCOUNT.itemsize + 1])
