@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import Raw
 
 from stream_app.events import cloudevents
 from stream_app.events.instants import SECOND, from_datetime, parse, to_rfc3339
@@ -69,7 +70,7 @@ class Rejection:
     """One sentence for a person. Never contains values of the record."""
 
 
-class Raw(Protocol):
+class Record(Protocol):
     """What the decoder needs of a record."""
 
     @property
@@ -139,7 +140,7 @@ class Decoder:
             decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(type_)
             self._typed[topic] = decoder.decode
 
-    def decode(self, records: Sequence[Raw], now_us: int) -> Decoded:
+    def decode(self, records: Sequence[Record], now_us: int) -> Decoded:
         """Decode `records`; `now_us` bounds how late in time an event may lie."""
         out = Decoded()
         latest = now_us + self._tolerance_us
@@ -178,26 +179,26 @@ class Decoder:
             f"the value has {len(value)} bytes, the limit is {self._max_bytes}",
         )
 
-    def _closely(self, record: Raw) -> Event:
-        """Read a record that is not a bare event, or find out what is wrong with it."""
-        body = _parse_object(record.value)
-        if cloudevents.is_structured(body):
-            attributes = {k: v for k, v in body.items() if k != "data"}
-            data = body["data"]
-            if not isinstance(data, dict):
-                raise _Reject(Reason.NOT_AN_OBJECT, "the CloudEvent's data is not an object")
-        else:
-            attributes = dict(cloudevents.attributes_of(record.headers or ()))
-            data = body
-        data = {**_defaults(attributes), **data}
-        type_ = self._type_of(record.topic, attributes.get("type") or data.get("type"))
-        data["type"] = type_.__struct_config__.tag
-        try:
-            return msgspec.convert(data, type_, strict=True)
-        except msgspec.ValidationError as error:
-            raise _Reject(*_explain(str(error))) from None
+    def _closely(self, record: Record) -> Event:
+        """Read a record that is not a bare event, or find out what is wrong with it.
 
-    def _type_of(self, topic: str, name: object) -> type[Event]:
+        Values stay JSON text until the event's type says what they must be. What nobody reads is
+        never turned into objects: 256 KiB of numbers like 1e308 would take half a second.
+        """
+        body = _object(record.value, "the value is JSON, but not an object")
+        if cloudevents.is_structured(body):
+            attributes = body
+            data = _object(body["data"], "the CloudEvent's data is not an object")
+        else:
+            found = cloudevents.attributes_of(record.headers or ())
+            attributes = {name: Raw(_encode(value)) for name, value in found.items()}
+            data = body
+        name = _name(attributes.get("type")) or _name(data.get("type"))
+        type_ = self._type_of(record.topic, name)
+        tag = Raw(_encode(type_.__struct_config__.tag))
+        return _read(self._any, _encode({**_defaults(attributes), **data, "type": tag}))
+
+    def _type_of(self, topic: str, name: str | None) -> type[Event]:
         expected = self._types.get(topic)
         if name is None:
             if expected is None:
@@ -207,7 +208,7 @@ class Decoder:
                 )
             return expected
         # A producer may put its reverse-DNS name before ours, as CloudEvents asks for.
-        found = next((t for n, t in EVENT_TYPES.items() if _names(str(name), n)), None)
+        found = next((t for n, t in EVENT_TYPES.items() if _names(name, n)), None)
         if found is None:
             raise _Reject(
                 Reason.UNKNOWN_TYPE, f"the event's type is none of {', '.join(EVENT_TYPES)}"
@@ -225,51 +226,38 @@ def _names(given: str, ours: str) -> bool:
     return given == ours or given.endswith("." + ours)
 
 
-def _defaults(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(attributes: Mapping[str, Raw]) -> dict[str, Raw]:
     """Fields that a CloudEvent's data may leave to the envelope."""
     names = {"id": "id", "time": "occurred_at"}
     return {ours: attributes[theirs] for theirs, ours in names.items() if theirs in attributes}
 
 
-def _parse_object(value: bytes) -> dict[str, Any]:
-    try:
-        body = msgspec.json.decode(value)
-    except UnicodeDecodeError:
-        raise _Reject(Reason.INVALID_ENCODING, "the value is not UTF-8") from None
-    except RecursionError:
-        raise _Reject(Reason.TOO_DEEP, "the value is nested too deeply") from None
-    except msgspec.ValidationError as error:  # a number that no type can hold
-        raise _Reject(Reason.INVALID_FIELD, str(error)) from None
-    except msgspec.DecodeError as error:
-        raise _Reject(*_unreadable(value, error)) from None
-    if not isinstance(body, dict):
-        raise _Reject(Reason.NOT_AN_OBJECT, "the value is JSON, but not an object")
-    return body
+_T = TypeVar("_T")
+_Problem = tuple[Reason, str]
+
+_encode = msgspec.json.Encoder().encode
+_whole: Callable[[bytes], Raw] = msgspec.json.Decoder(Raw).decode
+_fields: Callable[[bytes], dict[str, Raw]] = msgspec.json.Decoder(dict[str, Raw]).decode
+_optional_text: Callable[[Raw], str | None] = msgspec.json.Decoder(str | None).decode
 
 
-_LONE_SURROGATE = re.compile(
-    rb"(?<!\\)(?:\\\\)*"
-    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-)
+def _object(value: bytes | Raw, otherwise: str) -> dict[str, Raw]:
+    """The fields of an object, as JSON texts."""
+    text = bytes(value)
+    _read(_whole, text)  # to its end: a list that breaks off is no JSON rather than no object
+    return _read(_fields, text, lambda _: (Reason.NOT_AN_OBJECT, otherwise))
 
 
-def _unreadable(value: bytes, error: msgspec.DecodeError) -> tuple[Reason, str]:
-    """Why a value is not JSON. The parser stops at the first trouble, whatever lies behind it."""
-    try:
-        bytes(value).decode()
-    except UnicodeDecodeError:
-        return Reason.INVALID_ENCODING, "the value is not UTF-8"
-    if _LONE_SURROGATE.search(value):
-        return Reason.INVALID_ENCODING, "the value has a lone surrogate"
-    return Reason.NOT_JSON, str(error)
+def _name(value: Raw | None) -> str | None:
+    """The type that a field names; None: the field is absent or null."""
+    if value is None:
+        return None
+    return _read(
+        _optional_text, value, lambda _: (Reason.UNKNOWN_TYPE, "the event's type is no text")
+    )
 
 
-_MISSING = re.compile(r"missing required field `(\w+)`")
-_AT = re.compile(r" - at `\$\.(\w+)")
-
-
-def _explain(message: str) -> tuple[Reason, str]:
+def _explain(message: str) -> _Problem:
     """Reason code for a msgspec validation message. The messages name types, never values,
     except for an enumeration's invalid value, which is left out."""
     message = re.sub(r"Invalid enum value .*(?= - at )", "Invalid value", message, flags=re.DOTALL)
@@ -281,6 +269,46 @@ def _explain(message: str) -> tuple[Reason, str]:
     if name == "account_id":
         return Reason.NO_ACCOUNT, message
     return (Reason.UNKNOWN_KIND if name == "kind" else Reason.INVALID_FIELD), message
+
+
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_AT = re.compile(r" - at `\$\.(\w+)")
+
+_Text = TypeVar("_Text", bytes, Raw)
+
+
+def _read(
+    decode: Callable[[_Text], _T], value: _Text, misfit: Callable[[str], _Problem] = _explain
+) -> _T:
+    """Decode a value, or say what is wrong with it; `misfit` explains JSON of another type."""
+    try:
+        return decode(value)
+    except UnicodeDecodeError:
+        raise _Reject(Reason.INVALID_ENCODING, "the value is not UTF-8") from None
+    except RecursionError:
+        raise _Reject(Reason.TOO_DEEP, "the value is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise _Reject(*misfit(str(error))) from None
+    except msgspec.DecodeError as error:
+        raise _Reject(*_unreadable(bytes(value), error)) from None
+
+
+_LONE_SURROGATE = re.compile(
+    rb"(?<!\\)(?:\\\\)*"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _unreadable(value: bytes, error: msgspec.DecodeError) -> _Problem:
+    """Why a value is not JSON. The parser stops at the first trouble, whatever lies behind it."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return Reason.INVALID_ENCODING, "the value is not UTF-8"
+    if _LONE_SURROGATE.search(value):
+        return Reason.INVALID_ENCODING, "the value has a lone surrogate"
+    return Reason.NOT_JSON, str(error)
 
 
 class Pseudonyms:

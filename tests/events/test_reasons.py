@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.events.decode import Reason
+from stream_app.events.decode import Reason, Rejection
 from stream_app.events.instants import SECOND, to_rfc3339
 from tests.events.records import (
     ANY,
@@ -158,15 +158,36 @@ def test_deep_nesting_is_refused_and_not_a_crash(opening: bytes, depth: int) -> 
     assert rejection_of(VISITS, visit_with(b'"mood": ' + nested)).reason is Reason.TOO_DEEP
 
 
-def test_any_depth_ends_in_a_decision() -> None:
-    """The limit lies somewhere below 1,500; on both sides of it and at it the stream goes on."""
-    values = [
-        visit_with(b'"type": ' + b"[" * depth + b"]" * depth) for depth in range(50, 1_500, 7)
-    ]
-    reasons = [r.reason for r in decode(*(Record(ANY, value) for value in values)).rejections]
-    assert len(reasons) == len(values)
-    assert reasons[0] is Reason.UNKNOWN_TYPE
-    assert reasons[-1] is Reason.TOO_DEEP
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("name", ["type", "mood"])
+@pytest.mark.parametrize("enveloped", [False, True])
+def test_any_depth_ends_in_a_decision(
+    opening: bytes, closing: bytes, name: str, enveloped: bool
+) -> None:
+    """The limit lies somewhere below 1,500. At every depth around it the stream goes on: at none
+    does one part of the decoder go on where the next one gives up."""
+    values = []
+    for depth in [50, *range(800, 1_100), 1_500]:
+        value = visit_with(
+            b'"%s": %s1%s' % (name.encode(), opening * depth, closing * depth),
+        )
+        values.append(b'{"specversion": "1.0", "data": %s}' % value if enveloped else value)
+    decoded = decode(*(Record(ANY, value) for value in values))
+    assert len(decoded.events) + len(decoded.rejections) == len(values)
+    assert decoded.rejections[-1] == Rejection(
+        len(values) - 1, Reason.TOO_DEEP, "the value is nested too deeply"
+    )
+    first = Reason.UNKNOWN_TYPE if name == "type" else None
+    assert [r.reason for r in decoded.rejections[:1] if r.index == 0] == ([first] if first else [])
+
+
+@pytest.mark.parametrize("number", ["1e308", "5e-324", "9" * 5_000, "1e400", "-0.0e-0"])
+@pytest.mark.parametrize("enveloped", [False, True])
+def test_numbers_that_nobody_reads_do_not_matter(number: str, enveloped: bool) -> None:
+    value = visit_with(f'"mood": {number}')
+    enveloped_value = b'{"specversion": "1.0", "mood": %s, "data": %s}' % (number.encode(), value)
+    decoded = decode(Record(ANY, enveloped_value if enveloped else value))
+    assert not decoded.rejections
 
 
 def test_a_record_of_two_megabytes_is_too_large() -> None:
