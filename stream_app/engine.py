@@ -8,6 +8,7 @@ arose are decided in the order of each account's own events.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -299,24 +300,28 @@ class Engine:
     def _sample(self, table: FeatureTable, points: Points, effects: Effects) -> None:
         """Training vectors: at most one per account and interval of the account's own time."""
         sampled = table.data["sampled_us"]
-        candidates = np.flatnonzero(points.cause != Cause.MODEL)
-        while len(candidates):
-            rows, at_us = points.rows[candidates], points.at_us[candidates]
-            new = sampled[rows] == 0
-            candidates = candidates[new | (at_us - sampled[rows] >= self._sample_us)]
-            _, first = np.unique(points.rows[candidates], return_index=True)
-            chosen = np.sort(candidates[first])
-            rows = points.rows[chosen]
+        last_us = sampled[points.rows]
+        due = (last_us == 0) | (points.at_us - last_us >= self._sample_us)
+        candidates = np.flatnonzero(due & (points.cause != Cause.MODEL))
+        turns: Counter[int] = Counter()
+        chosen: list[tuple[int, int]] = []
+        for p in candidates.tolist():
+            row, at_us = int(points.rows[p]), int(points.at_us[p])
+            last = int(sampled[row])
+            if last and at_us - last < self._sample_us:
+                continue
+            sampled[row] = at_us
             # An account's first interval only starts the clock: a first event says little yet.
-            known = chosen[sampled[rows] != 0]
-            sampled[rows] = points.at_us[chosen]
-            effects.samples += [
-                describe.feature_sample(
-                    table.ids[points.rows[p]], points.values.vector[p], int(points.at_us[p])
-                )
-                for p in known.tolist()
-            ]
-            candidates = np.delete(candidates, first)
+            if last:
+                chosen.append((turns[row], p))
+            turns[row] += 1
+        # First one of each account, then the second ones: so that no account comes in a row.
+        effects.samples += [
+            describe.feature_sample(
+                table.ids[points.rows[p]], points.values.vector[p], int(points.at_us[p])
+            )
+            for _, p in sorted(chosen)
+        ]
 
     def _name_topics(self, table: FeatureTable, batch: EventBatch) -> dict[int, str]:
         """Learn the names of topics; past the limit they stay nameless."""
