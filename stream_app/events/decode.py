@@ -244,6 +244,7 @@ _optional_text: Callable[[Raw], str | None] = msgspec.json.Decoder(str | None).d
 def _object(value: bytes | Raw, otherwise: str) -> dict[str, Raw]:
     """The fields of an object, as JSON texts."""
     text = bytes(value)
+    _read(bytes.decode, text)  # msgspec passes over texts that nobody reads
     _read(_whole, text)  # to its end: a list that breaks off is no JSON rather than no object
     return _read(_fields, text, lambda _: (Reason.NOT_AN_OBJECT, otherwise))
 

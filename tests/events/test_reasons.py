@@ -58,6 +58,8 @@ INVALID_ENCODING = {
     "Latin-1": visit_with('"title": "é", "url": "é"'.encode("latin-1")),
     "UTF-16": json.dumps(VISIT).encode("utf-16"),
     "no text at all": b"\xff\xfe\xfd",
+    "a text that is no object": b'"\xff"',
+    "a list that is no object": b'[{"mood": "\xff"}]',
     "escaped high surrogate": visit_with(r'"url": "\ud800"'),
     "escaped high surrogate before text": visit_with(r'"url": "\ud800 and more text"'),
     "escaped low surrogate": visit_with(r'"url": "\udc00"'),
