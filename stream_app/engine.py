@@ -20,7 +20,7 @@ from stream_app.changes.types import AccountSegment, FeatureSample, IntentSpike,
 from stream_app.events.batch import EventBatch
 from stream_app.events.instants import HOUR
 from stream_app.features import silence, update
-from stream_app.features.table import ACCOUNT, FeatureTable, Rows
+from stream_app.features.table import ACCOUNT, Erased, FeatureTable, Rows
 from stream_app.features.update import Records
 from stream_app.features.values import values_at
 from stream_app.intent.interest import Spike, add_interest
@@ -49,6 +49,10 @@ class Effects:
     samples: list[FeatureSample] = field(default_factory=list)
     new_topics: dict[int, str] = field(default_factory=dict)
     """Topic names seen for the first time in this partition, by hash."""
+    gone: list[str] = field(default_factory=list)
+    """Accounts that are not there (any more): what is stored and published of them goes."""
+    erased: dict[str, Erased] = field(default_factory=dict)
+    """What remains of accounts that were erased now, by `digest_of` their id."""
 
 
 @dataclass(slots=True)

@@ -211,8 +211,12 @@ class WorkerSettings(_Section):
     """Accounts looked at per partition and sweep at most, so that a wave is spread out."""
     sweep_grace_seconds: Annotated[float, Field(ge=0)] = 60.0
     """The sweep stays so far behind the clock, for events that are still on their way."""
+    inbox_limit_bytes: Annotated[int, Field(ge=1_048_576)] = 67_108_864
+    """Records that were read but not applied, of all partitions, at which reading waits."""
     outbox_limit: Annotated[int, Field(ge=1)] = 20_000
-    """Unpublished entries of a partition at which its consumption waits."""
+    """Unpublished messages of a partition at which its consumption waits."""
+    outbox_limit_bytes: Annotated[int, Field(ge=1_048_576)] = 67_108_864
+    """The same in bytes: a dead letter may have megabytes."""
     shutdown_seconds: Positive = 20.0
     """Deadline for finishing what is in flight when partitions are lost or the worker stops."""
     model_poll_seconds: Positive = 1.0

@@ -84,6 +84,30 @@ def segment_change(
     )
 
 
+def erased(
+    account_id: str,
+    record: np.void,
+    assigner: Assigner | None,
+    occurred_us: int,
+    now_us: int,
+) -> SegmentChange:
+    """The last change of an account that is erased. It says no more than that it is gone."""
+    return SegmentChange(
+        account_id=account_id,
+        sequence=int(record["sequence"]) + 1,
+        previous=segment_ref(int(record["segment"]), assigner),
+        current=None,
+        reason="erased",
+        why=[],
+        margin=None,
+        scores=standing(np.zeros(2), np.zeros(2, np.uint8)),
+        model_version=assigner.snapshot.version if assigner else 0,
+        occurred_at=to_rfc3339(occurred_us),
+        decided_at=to_rfc3339(now_us),
+        lag_ms=_lag_ms(occurred_us, now_us),
+    )
+
+
 def intent_spike(
     account_id: str,
     spike: Spike,

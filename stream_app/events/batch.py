@@ -97,6 +97,11 @@ class Columns:
     def __init__(self, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
 
+    def person(self, contact_id: str) -> tuple[int, int]:
+        """Bucket and bit that a contact has in `EventBatch`."""
+        bucket, bit = _buckets(_array([hash32(self._pseudonyms(contact_id))], np.uint32))
+        return int(bucket[0]), int(bit[0])
+
     def __call__(self, events: Sequence[Event], times_us: Sequence[int]) -> EventBatch:
         """Columns of `events`, in order; `times_us` is `occurred_at` of each."""
         n = len(events)

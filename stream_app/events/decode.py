@@ -11,16 +11,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, reduce
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar
+from operator import or_
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw
 
 from stream_app.events import cloudevents
+from stream_app.events.control import CONTROL_TYPES, Control
 from stream_app.events.instants import SECOND, from_datetime, parse, to_rfc3339
 from stream_app.events.types import EVENT_TYPES, Event
+
+E = TypeVar("E", bound=Event | Control)
 
 EARLIEST_US = parse("2000-01-01T00:00:00Z")
 """Events before this instant are rejected: they are unset clocks, not behaviour."""
@@ -82,17 +86,17 @@ class Record(Protocol):
 
 
 @dataclass(slots=True)
-class Decoded:
+class Decoded(Generic[E]):
     """Outcome of one batch: every record is in exactly one of the lists."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[E] = field(default_factory=list)
     times_us: list[int] = field(default_factory=list)
     """`occurred_at` of each event."""
     indices: list[int] = field(default_factory=list)
     """Position in the batch of each event."""
     rejections: list[Rejection] = field(default_factory=list)
 
-    def take(self, positions: set[int]) -> list[Event]:
+    def take(self, positions: set[int]) -> list[E]:
         """Remove and return the events at these positions of `events`, in order."""
         if not positions:
             return []
@@ -110,39 +114,27 @@ class _Reject(Exception):
         self.detail = detail
 
 
-class Decoder:
-    """Decodes batches of records.
-
-    Parameters
-    ----------
-    types
-        Event type that belongs on a topic. On a topic that is absent (`engagement`, a file for
-        replay) an event names its own type.
-    max_bytes
-        A larger value is rejected unread.
-    future_tolerance_seconds
-        How far an event may lie ahead of the clock.
-    """
-
+class _Decoder(Generic[E]):
     def __init__(
         self,
-        types: Mapping[str, type[Event]],
-        *,
-        max_bytes: int = 262_144,
-        future_tolerance_seconds: float = 600.0,
+        known: Mapping[str, type[E]],
+        types: Mapping[str, type[E]],
+        max_bytes: int,
+        future_tolerance_seconds: float,
     ) -> None:
-        self._types = dict(types)
+        self._known, self._types = known, dict(types)
         self._max_bytes = max_bytes
         self._tolerance_us = round(future_tolerance_seconds * SECOND)
-        self._any: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
-        self._typed: dict[str, Callable[[bytes], Event]] = {}
+        union: Any = reduce(or_, known.values())
+        self._any: Callable[[bytes], E] = msgspec.json.Decoder(union).decode
+        self._typed: dict[str, Callable[[bytes], E]] = {}
         for topic, type_ in types.items():
-            decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(type_)
+            decoder: msgspec.json.Decoder[E] = msgspec.json.Decoder(type_)
             self._typed[topic] = decoder.decode
 
-    def decode(self, records: Sequence[Record], now_us: int) -> Decoded:
+    def decode(self, records: Sequence[Record], now_us: int) -> Decoded[E]:
         """Decode `records`; `now_us` bounds how late in time an event may lie."""
-        out = Decoded()
+        out: Decoded[E] = Decoded()
         latest = now_us + self._tolerance_us
         for index, record in enumerate(records):
             value = record.value
@@ -179,7 +171,7 @@ class Decoder:
             f"the value has {len(value)} bytes, the limit is {self._max_bytes}",
         )
 
-    def _closely(self, record: Record) -> Event:
+    def _closely(self, record: Record) -> E:
         """Read a record that is not a bare event, or find out what is wrong with it.
 
         Values stay JSON text until the event's type says what they must be. What nobody reads is
@@ -198,21 +190,19 @@ class Decoder:
         tag = Raw(_encode(type_.__struct_config__.tag))
         return _read(self._any, _encode({**_defaults(attributes), **data, "type": tag}))
 
-    def _type_of(self, topic: str, name: str | None) -> type[Event]:
-        expected = self._types.get(topic)
+    def _type_of(self, topic: str, name: str | None) -> type[E]:
+        expected, known = self._types.get(topic), self._known
         if name is None:
             if expected is None:
                 raise _Reject(
                     Reason.UNKNOWN_TYPE,
-                    f"the event has no type; give one of {', '.join(EVENT_TYPES)}",
+                    f"the event has no type; give one of {', '.join(known)}",
                 )
             return expected
         # A producer may put its reverse-DNS name before ours, as CloudEvents asks for.
-        found = next((t for n, t in EVENT_TYPES.items() if _names(name, n)), None)
+        found = next((t for n, t in known.items() if _names(name, n)), None)
         if found is None:
-            raise _Reject(
-                Reason.UNKNOWN_TYPE, f"the event's type is none of {', '.join(EVENT_TYPES)}"
-            )
+            raise _Reject(Reason.UNKNOWN_TYPE, f"the event's type is none of {', '.join(known)}")
         if expected is not None and found is not expected:
             raise _Reject(
                 Reason.UNKNOWN_TYPE,
@@ -220,6 +210,39 @@ class Decoder:
                 "which is what this topic carries",
             )
         return found
+
+
+class Decoder(_Decoder[Event]):
+    """Decodes batches of events.
+
+    Parameters
+    ----------
+    types
+        Event type that belongs on a topic. On a topic that is absent (`engagement`, a file for
+        replay) an event names its own type.
+    max_bytes
+        A larger value is rejected unread.
+    future_tolerance_seconds
+        How far an event may lie ahead of the clock.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, type[Event]],
+        *,
+        max_bytes: int = 262_144,
+        future_tolerance_seconds: float = 600.0,
+    ) -> None:
+        super().__init__(EVENT_TYPES, types, max_bytes, future_tolerance_seconds)
+
+
+class ControlDecoder(_Decoder[Control]):
+    """Decodes batches of control events; each names its own type."""
+
+    def __init__(
+        self, *, max_bytes: int = 262_144, future_tolerance_seconds: float = 600.0
+    ) -> None:
+        super().__init__(CONTROL_TYPES, {}, max_bytes, future_tolerance_seconds)
 
 
 def _names(given: str, ours: str) -> bool:

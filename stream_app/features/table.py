@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
 from stream_app.features.pages import Pages
@@ -81,8 +82,27 @@ _BYTES = np.dtype((np.void, ACCOUNT.itemsize))
 Rows = npt.NDArray[np.int64]
 
 
+class Erased(Struct, frozen=True, gc=False):
+    """What remains of an account that was erased."""
+
+    sequence: int
+    """Changes published so far. With `spikes`: should the account come again, it goes on counting
+    there, because ids that were published must not come a second time."""
+    spikes: int
+    at_us: int
+    """When it was erased."""
+    by: str
+    """Id of the control event, so that one that comes twice is known."""
+
+
+def digest_of(account: str) -> str:
+    """What stands for the id of an account that was erased: 128 bits of its SHA-256, in hex."""
+    return sha256(account.encode()).hexdigest()[:32]
+
+
 class FeatureTable:
-    """Records by account id. Rows never move; they are the handle used everywhere."""
+    """Records by account id. Rows are the handle used everywhere; they only move when an account is
+    removed, which happens between steps."""
 
     def __init__(self, capacity: int = 1_024) -> None:
         self._pages = Pages(ACCOUNT, capacity)
@@ -93,6 +113,8 @@ class FeatureTable:
         self.rows: dict[str, int] = {}
         self.topic_names: dict[int, str] = {}
         """Names of all topics seen in the partition, by hash."""
+        self.erased: dict[str, Erased] = {}
+        """Accounts that were erased, by `digest_of` their id; some may have come again."""
         self.model_version = 0
         """Snapshot that the accounts are being checked under."""
         self.unchecked_from = 0
@@ -160,6 +182,19 @@ class FeatureTable:
         for i, row in enumerate(rows.tolist()):
             yield ids[row], packed[i * size : (i + 1) * size]
 
+    def remove(self, account: str) -> None:
+        """Forget an account. The last row takes its place."""
+        row, last = self.rows.pop(account), len(self.ids) - 1
+        if row != last:
+            self.data[row], self.due_us[row] = self.data[last], self.due_us[last]
+            self.ids[row] = moved = self.ids[last]
+            self.rows[moved] = row
+        self.ids.pop()
+        self.data[last], self.due_us[last] = np.zeros((), ACCOUNT), NEVER
+        if row < self.unchecked_from <= last:
+            self.unchecked_from = row  # the moved row has not been looked at
+        self.unchecked_from = min(self.unchecked_from, last)
+
     def _row(self, account: str) -> int:
         row = self.rows.get(account)
         if row is None:
@@ -168,7 +203,10 @@ class FeatureTable:
                 self._grow()
             self.rows[account] = row
             self.ids.append(account)
-            self.data[row]["segment"] = -1
+            record = self.data[row]
+            record["segment"] = -1
+            if self.erased and (past := self.erased.get(digest_of(account))):
+                record["sequence"], record["spikes"] = past.sequence, past.spikes
         return row
 
     def _grow(self) -> None:

@@ -97,6 +97,14 @@ def add(
         records["contacts"][seen, bucket] = np.maximum(records["contacts"][seen, bucket], day)
 
 
+def forget_contact(record: np.void, bucket: int, bit: int) -> None:
+    """Remove the traces of a contact (`Columns.person`) from one account. Another contact that
+    shares them is no longer counted either, until it is active again."""
+    record["contacts"][bucket] = 0
+    for day in ("today", "yesterday"):
+        record["topics"][day] &= ~np.uint32(bit)
+
+
 def _new_session(records: Records, session: npt.NDArray[np.uint32]) -> Bools:
     """Which events open a session that is not among the last four, and remember it."""
     new: Bools = (session != 0) & ~(records["sessions"] == session[:, None]).any(axis=1)

@@ -14,6 +14,7 @@ from stream_app.changes.types import (
     IntentSpike,
     SegmentChange,
 )
+from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.types import EVENT_TYPES
 from stream_app.schemas.events import VERSION, event_schemas, name_of
 from stream_app.schemas.headers import DEAD_LETTER_NAME, headers_schema, input_headers
@@ -91,9 +92,14 @@ def _channel(topic: Topic) -> Json:
 def _messages_of(topic: Topic) -> list[str]:
     """Messages of a topic, by name."""
     if topic in _INPUTS:
-        name = _INPUTS[topic]
-        return [name, f"{name}.binary", f"{name}.cloudevent"]
+        return _forms(_INPUTS[topic])
+    if topic.role == "control":
+        return [form for name in CONTROL_TYPES for form in _forms(name)]
     return list(EVENT_TYPES) if topic.role == "forwarded" else [name_of(_OUTPUTS[topic])]
+
+
+def _forms(name: str) -> list[str]:
+    return [name, f"{name}.binary", f"{name}.cloudevent"]
 
 
 def _operations() -> Json:
@@ -101,10 +107,12 @@ def _operations() -> Json:
     receive = {
         "input": "The workers apply these events to their accounts.",
         "forwarded": "The workers apply these events to their accounts.",
+        "control": "The workers do with the account what is asked for.",
         "training": "The trainer learns from these vectors.",
     }
     send = {
         "forwarded": "A worker passes on an event that came to a partition of other accounts.",
+        "control": "A worker passes on what came with another key than its account's id.",
         "training": "The workers sample the accounts that were active.",
         "output": "The workers publish what they decided: at least once, with stable ids.",
         "model": "The trainer publishes each version of the model.",
@@ -129,7 +137,7 @@ def _operations() -> Json:
 def _messages() -> Json:
     """All messages by name."""
     found: Json = {}
-    for name in EVENT_TYPES:
+    for name in (*EVENT_TYPES, *CONTROL_TYPES):
         found |= _input_messages(name)
     for type_, ce_type in OUTPUT_TYPES.items():
         name = name_of(type_)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from stream_app.changes.types import OUTPUT_TYPES, AccountSegment, DeadLetter, FeatureSample
+from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.decode import Reason
 from stream_app.events.types import EVENT_TYPES
 from stream_app.features.catalogue import DERIVED, MODEL_VECTOR, ROLLING
@@ -52,7 +53,8 @@ class EventSchema:
 def event_schemas() -> Mapping[str, EventSchema]:
     """All schemas by name: inputs, then outputs, each in the order of its types."""
     found: list[EventSchema] = []
-    for name, type_ in EVENT_TYPES.items():
+    inputs: Mapping[str, type[msgspec.Struct]] = {**EVENT_TYPES, **CONTROL_TYPES}
+    for name, type_ in inputs.items():
         event = _input(name, type_)
         found += [event, _structured(event)]
     found += [_output(name_of(type_), type_) for type_ in OUTPUT_TYPES]
@@ -97,12 +99,13 @@ def instant(pattern: str, description: str) -> Json:
 
 def _input(name: str, type_: type[msgspec.Struct]) -> EventSchema:
     root, _ = _of_type(type_, WITH_OFFSET)
-    description = (
-        root.pop("description") + " A bare JSON object. Unknown fields are ignored. `type` may be "
-        "left out on the event's own topic; in a file for replay it is needed."
-    )
+    description = root.pop("description") + " A bare JSON object. Unknown fields are ignored."
     root["properties"]["type"] = event_type(name)
-    root["required"].remove("type")
+    if name in EVENT_TYPES:
+        description += (
+            " `type` may be left out on the event's own topic; in a file for replay it is needed."
+        )
+        root["required"].remove("type")
     root["additionalProperties"] = True
     document = heading(name, _title(name), description) | root
     return EventSchema(name, document | {"examples": EXAMPLES[name]})
@@ -113,7 +116,9 @@ def _structured(event: EventSchema) -> EventSchema:
     name = f"{event.name}.cloudevent"
     ours = event.document
     data = {key: deepcopy(ours[key]) for key in ("type", "properties", "required")}
-    data["required"] = [field for field in data["required"] if field not in {"id", "occurred_at"}]
+    data["required"] = [
+        field for field in data["required"] if field not in {"id", "occurred_at", "type"}
+    ]
     data = {
         "title": f"{event.title}, data of a CloudEvent",
         "description": "The event. `id` and `occurred_at` may be left out: then the CloudEvent's "

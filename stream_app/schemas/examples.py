@@ -18,6 +18,7 @@ from stream_app.changes.types import (
     SegmentRef,
     Standing,
 )
+from stream_app.events.control import EraseAccount, EraseContact, RestateAccount
 from stream_app.events.types import ContentDownload, EmailEngagement, WebsiteVisit
 from stream_app.features.catalogue import DERIVED, MODEL_VECTOR, ROLLING, catalogue_hash
 from stream_app.segments.snapshot import SegmentModel, Snapshot
@@ -66,6 +67,12 @@ _EMAIL = EmailEngagement(
     campaign_id="spring",
     link_url="https://www.example.com/integrations",
 )
+
+_ERASE = EraseAccount(id="erase-501", occurred_at=_AT, account_id=_ACCOUNT)
+_ERASE_CONTACT = EraseContact(
+    id="erase-502", occurred_at=_AT, account_id=_ACCOUNT, contact_id="c-77"
+)
+_RESTATE = RestateAccount(id="restate-503", occurred_at=_AT, account_id=_ACCOUNT)
 
 _CHANGE = SegmentChange(
     account_id=_ACCOUNT,
@@ -183,6 +190,12 @@ EXAMPLES: dict[str, list[Any]] = {
     "content.download.cloudevent": [_cloudevent(_DOWNLOAD)],
     "email.engagement": [_json(_EMAIL), _smallest(_EMAIL, "kind")],
     "email.engagement.cloudevent": [_cloudevent(_EMAIL)],
+    "account.erase": [_json(_ERASE)],
+    "account.erase.cloudevent": [_cloudevent(_ERASE)],
+    "contact.erase": [_json(_ERASE_CONTACT)],
+    "contact.erase.cloudevent": [_cloudevent(_ERASE_CONTACT)],
+    "account.restate": [_json(_RESTATE)],
+    "account.restate.cloudevent": [_cloudevent(_RESTATE)],
     "segment.change": [_json(_CHANGE)],
     "intent.spike": [_json(_SPIKE)],
     "account.segment": [_json(_ACCOUNT_SEGMENT)],

@@ -1,11 +1,11 @@
 -- One commit of one partition, all or nothing. Lua in Redis has no rollback, so everything that can
 -- fail is looked at before the first write.
 --
--- KEYS  meta, state, profile, outbox, names
+-- KEYS  meta, state, profile, outbox, names, erased
 -- ARGV  expected epoch, revision and offsets; new revision, offsets, model version, outbox_first;
---       summary; then five msgpack arrays, each empty or: states (id, bytes, ...), profiles (the
---       same), removed (id, ...), outbox entries, names (hash, name, ...)
-local meta, state, profile, outbox, names = unpack(KEYS)
+--       summary; then six msgpack arrays, each empty or: states (id, bytes, ...), profiles (the
+--       same), removed (id, ...), outbox entries, names (hash, name, ...), erased (digest, JSON, ...)
+local meta, state, profile, outbox, names, erased = unpack(KEYS)
 local summary = ARGV[8]
 
 local stored = redis.call('HMGET', meta, 'epoch', 'revision', 'offsets', 'outbox_first')
@@ -25,14 +25,14 @@ local stored_end = first + redis.call('LLEN', outbox)
 if new_first > stored_end then
   return {'MOVED', string.format('outbox end %.0f', stored_end)}
 end
-for _, key in ipairs({state, profile, names}) do
+for _, key in ipairs({state, profile, names, erased}) do
   redis.call('HLEN', key) -- raises here if another program keeps something else under this key
 end
 local function array(blob)
   return #blob > 0 and cmsgpack.unpack(blob) or {}
 end
 local states, profiles, removed = array(ARGV[9]), array(ARGV[10]), array(ARGV[11])
-local entries, new_names = array(ARGV[12]), array(ARGV[13])
+local entries, new_names, new_erased = array(ARGV[12]), array(ARGV[13]), array(ARGV[14])
 
 -- Redis refuses a script for lack of memory, disk or the primary's role only at its first write,
 -- and only if that write may grow the data. So the first one changes nothing.
@@ -49,6 +49,7 @@ write('HDEL', profile, removed)
 write('HSET', state, states)
 write('HSET', profile, profiles)
 write('HSET', names, new_names)
+write('HSET', erased, new_erased)
 if new_first > first then
   redis.call('LTRIM', outbox, string.format('%.0f', new_first - first), -1)
 end

@@ -24,6 +24,7 @@ class _Partition:
     profiles: dict[str, bytes] = field(default_factory=dict)
     outbox: list[bytes] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    erased: dict[str, bytes] = field(default_factory=dict)
     summary: bytes = b""
 
     def check_epoch(self, epoch: int) -> None:
@@ -67,7 +68,7 @@ class MemoryStore:
     async def claim(self, partition: int, owner: str) -> Claim:  # noqa: ARG002
         stored = self._partitions[partition]
         stored.position = replace(stored.position, epoch=stored.position.epoch + 1)
-        return Claim(stored.position, tuple(stored.outbox), dict(stored.names))
+        return Claim(stored.position, tuple(stored.outbox), dict(stored.names), dict(stored.erased))
 
     async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         items = list(self._partitions[partition].states.items())
@@ -91,6 +92,7 @@ class MemoryStore:
         stored.states.update(commit.states)
         stored.profiles.update(commit.profiles)
         stored.names.update(commit.names)
+        stored.erased.update(commit.erased)
         stored.outbox = [*stored.outbox[gone:], *commit.outbox]
         stored.summary = commit.summary or stored.summary
         stored.position = Position(
@@ -116,6 +118,9 @@ class MemoryStore:
 
     async def names(self, partition: int) -> dict[int, str]:
         return dict(self._partitions[partition].names)
+
+    async def erased(self, partition: int, digest: str) -> bytes | None:
+        return self._partitions[partition].erased.get(digest)
 
     async def summaries(self, partitions: int) -> list[bytes]:
         return [self._partitions[partition].summary for partition in range(partitions)]

@@ -17,6 +17,7 @@ from stream_app.changes.types import (
 )
 from stream_app.engine import Effects
 from stream_app.events import cloudevents
+from stream_app.events.control import Control, EraseContact
 from stream_app.events.decode import Pseudonyms, Rejection
 from stream_app.events.instants import parse
 from stream_app.events.types import Event
@@ -39,6 +40,7 @@ class Messages:
         messages = [self._change(change) for change in effects.changes]
         messages += [self._spike(spike) for spike in effects.spikes]
         messages += [self._account(account) for account in effects.accounts.values()]
+        messages += [self._gone(account) for account in effects.gone]
         return messages
 
     def sample(self, sample: FeatureSample) -> Message:
@@ -68,6 +70,14 @@ class Messages:
             event = msgspec.structs.replace(event, contact_id=contact)
         key = event.account_id.encode()
         return Message(self._prefix + topics.ENGAGEMENT.name, key, _encode(event))
+
+    def redirect(self, event: Control) -> Message:
+        """A control event, keyed by its account."""
+        if isinstance(event, EraseContact):
+            contact = self._pseudonyms(event.contact_id)
+            event = msgspec.structs.replace(event, contact_id=contact)
+        key = event.account_id.encode()
+        return Message(self._prefix + topics.ACCOUNT_CONTROL.name, key, _encode(event))
 
     def dead_letter(self, record: Record, rejection: Rejection, now_us: int) -> Message:
         """The original record with the reason for its refusal in headers."""
@@ -118,6 +128,10 @@ class Messages:
             parse(account.as_of),
             account.account_id,
         )
+
+    def _gone(self, account: str) -> Message:
+        """A tombstone: compaction removes what was published of the account before."""
+        return Message(self._prefix + topics.ACCOUNT_SEGMENTS.name, account.encode(), None)
 
     def _event(
         self, topic: topics.Topic, payload: Any, id_: str, time_us: int, subject: str

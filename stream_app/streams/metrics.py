@@ -38,7 +38,12 @@ class Metrics:
             "partition_losses", "Partitions dropped from memory and claimed again.", "cause"
         )
         self.gaps = counter("offset_gaps", "Records that retention removed before they were read.")
-        self.waits = counter("waits_seconds", "Time spent waiting, by what for.", "what")
+        self.waits = counter(
+            "waits_seconds",
+            "Time spent waiting for: kafka or redis to answer; the outbox or the inbox to drain; "
+            "another try to claim a partition.",
+            "what",
+        )
         self.snapshots_refused = counter("snapshots_refused", "Models that did not fit.")
 
         self.step = histogram("step_seconds", "Computing one batch.", _SECONDS)

@@ -88,6 +88,7 @@ class Partition:
         """Whether it is claimed, loaded and being read."""
         self.waiting = 0
         """Records in the inbox."""
+        self.waiting_bytes = 0
         self._context = context
         self._inbox: list[Record] = []
         self._wake = asyncio.Event()
@@ -114,6 +115,7 @@ class Partition:
         if self.ready and not self._paused:
             self._inbox += records
             self.waiting = len(self._inbox)
+            self.waiting_bytes += _bytes_of(records)
             self._wake.set()
 
     def tick(self) -> None:
@@ -158,7 +160,9 @@ class Partition:
                 self._note(error)
             finally:
                 self._let_go()
+            began = self._context.clock.monotonic()
             await backoff.wait()
+            self._context.metrics.waits.labels("claim").inc(self._context.clock.monotonic() - began)
 
     async def _own(self, backoff: Backoff) -> None:
         await self._claim()
@@ -189,6 +193,7 @@ class Partition:
         await context.models.refresh(anew=True)
         processor = self._new_processor()
         processor.table.topic_names = dict(claim.names)
+        processor.remember(claim.erased)
         async for chunk in context.store.load(self.number):
             processor.put([account for account, _ in chunk], [state for _, state in chunk])
             await asyncio.sleep(0)  # heartbeats share the loop
@@ -240,24 +245,37 @@ class Partition:
                 log.warning("partition %d looks at the time later: %s", self.number, error)
         if not self._inbox:
             return None
-        limit = self._context.pipeline.settings.worker.outbox_limit
-        if self._relay.pending >= limit:
-            began = self._context.clock.monotonic()
-            log.warning("partition %d: waits, %d messages are not on Kafka yet",
-                        self.number, self._relay.pending)  # fmt: skip
-            await self._relay.below(limit)
-            self._context.metrics.waits.labels("outbox").inc(
-                self._context.clock.monotonic() - began
-            )
+        if await self._waited_for_the_outbox():
             return None
         return self._process(self._take())
+
+    async def _waited_for_the_outbox(self) -> bool:
+        context = self._context
+        worker = context.pipeline.settings.worker
+        limit = worker.outbox_limit
+        if self._inbox[0].topic == context.pipeline.control_topic:
+            limit = 1  # nothing of an account that is erased shall stay in the outbox
+        if not self._relay.full(limit, worker.outbox_limit_bytes):
+            return False
+        began = context.clock.monotonic()
+        log.log(
+            logging.WARNING if limit > 1 else logging.INFO,
+            "partition %d: waits, %d messages (%d bytes) are not on Kafka yet",
+            *(self.number, self._relay.pending, self._relay.pending_bytes),
+        )
+        await self._relay.below(limit, worker.outbox_limit_bytes)
+        context.metrics.waits.labels("outbox").inc(context.clock.monotonic() - began)
+        self._wake.set()
+        return True
 
     def _take(self) -> list[Record]:
         count = 1 if self._singly else self._context.pipeline.settings.worker.max_batch
         self._singly = max(self._singly - 1, 0)
         count = _within(_BATCH_BYTES, self._inbox[:count])
+        count = self._context.pipeline.cut(self._inbox[:count])
         records, self._inbox = self._inbox[:count], self._inbox[count:]
         self.waiting = len(self._inbox)
+        self.waiting_bytes -= _bytes_of(records)
         if self._inbox:
             self._wake.set()
         self._context.taken()
@@ -293,6 +311,7 @@ class Partition:
             return None
         behind = {topic: lag for topic, end in ends.items() if (lag := end - self._at(topic)) > 0}
         context.metrics.lag.labels(str(self.number)).set(sum(behind.values()))
+        behind.pop(context.pipeline.control_topic, None)  # control events are no behaviour
         if behind:
             until_us = min(until_us, self._processor.reached_us(behind))
         if not self._processor.due(until_us, assigner):
@@ -336,8 +355,10 @@ class Partition:
             outbox_first=self._relay.acknowledged,
             states=work.states,
             profiles=work.profiles,
+            removed=work.removed,
             outbox=[_to_entry(message) for message in work.outbox],
             names=work.names,
+            erased=work.erased,
             summary=work.summary,
         )
         began = context.clock.monotonic()
@@ -413,7 +434,7 @@ class Partition:
 
     def _empty_inbox(self) -> None:
         self._inbox.clear()
-        self.waiting = 0
+        self.waiting = self.waiting_bytes = 0
         self._context.taken()
 
     def _new_processor(self) -> Processor:
@@ -425,6 +446,10 @@ class Partition:
     def _new_relay(self, outbox_first: int) -> Relay:
         context = self._context
         return Relay(self.number, outbox_first, context.publisher, context.clock, context.metrics)
+
+
+def _bytes_of(records: Sequence[Record]) -> int:
+    return sum(len(record.value or b"") for record in records)
 
 
 def _within(limit_bytes: int, records: Sequence[Record]) -> int:

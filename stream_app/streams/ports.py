@@ -143,6 +143,8 @@ class Claim:
     `position.outbox_first`."""
     names: Mapping[int, str]
     """Topic names by their 32-bit hash, as `Commit.names` collected them."""
+    erased: Mapping[str, bytes]
+    """What remains of erased accounts, as `Commit.erased` collected it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class Commit:
     """Entries to append."""
     names: Sequence[tuple[int, str]] = ()
     """New topic names by hash."""
+    erased: Sequence[tuple[str, bytes]] = ()
+    """What remains of accounts that were erased, by a digest of their id; kept for ever."""
     summary: bytes = b""
     """JSON with the partition's counts for displays; empty: unchanged."""
 
@@ -218,6 +222,9 @@ class StateStore(Protocol):
 
     async def names(self, partition: int) -> dict[int, str]:
         """Topic names by hash, for displays; an owner gets them with its claim."""
+
+    async def erased(self, partition: int, digest: str) -> bytes | None:
+        """What remains of an account that was erased, None: it never was."""
 
     async def summaries(self, partitions: int) -> list[bytes]:
         """The last `Commit.summary` of each partition, empty where none."""

@@ -5,23 +5,37 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
+from stream_app.control import Controls
 from stream_app.engine import Effects, Engine
 from stream_app.events.batch import Columns
-from stream_app.events.decode import Decoded, Decoder, Pseudonyms, Reason, Rejection
+from stream_app.events.control import Control
+from stream_app.events.decode import (
+    ControlDecoder,
+    Decoded,
+    Decoder,
+    Pseudonyms,
+    Reason,
+    Rejection,
+)
 from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
 from stream_app.features import silence
-from stream_app.features.table import FeatureTable
+from stream_app.features.table import Erased, FeatureTable
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams import topics
 from stream_app.streams.messages import Messages
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Message, Record
+
+_E = TypeVar("_E", bound=Event | Control)
+
+_Applied = tuple[Effects, list[Rejection], list[Message]]
+"""What records lead to, what was refused of them, and what is passed on."""
 
 _FAILED = Rejection(0, Reason.UNPROCESSABLE, "applying the record failed")
 
@@ -35,6 +49,9 @@ class Work:
     model_version: int
     states: list[tuple[str, bytes]]
     profiles: list[tuple[str, bytes]]
+    removed: list[str]
+    """Accounts that are to go."""
+    erased: list[tuple[str, bytes]]
     names: list[tuple[int, str]]
     outbox: list[Message]
     samples: list[Message]
@@ -57,7 +74,7 @@ class Summary(msgspec.Struct, frozen=True):
     segments: dict[int, int]
     """Accounts by segment id."""
     changes: int
-    """Changes ever decided."""
+    """Changes ever decided of these accounts."""
     spikes: int
     updated_us: int
 
@@ -79,9 +96,23 @@ class Pipeline:
             max_bytes=inputs.max_record_bytes,
             future_tolerance_seconds=inputs.future_tolerance_seconds,
         )
+        self.control_decoder = ControlDecoder(
+            max_bytes=inputs.max_record_bytes,
+            future_tolerance_seconds=inputs.future_tolerance_seconds,
+        )
+        self.control_topic = prefix + topics.ACCOUNT_CONTROL.name
         self.columns = Columns(pseudonyms)
+        self.controls = Controls(self.columns, settings.scores)
         self.messages = Messages(prefix, pseudonyms)
         self.engine = Engine(settings)
+
+    def cut(self, records: Sequence[Record]) -> int:
+        """How many of these records make a batch: control events, or none of them."""
+        control = records[0].topic == self.control_topic
+        for count, record in enumerate(records):
+            if (record.topic == self.control_topic) != control:
+                return count
+        return len(records)
 
 
 class Processor:
@@ -104,6 +135,11 @@ class Processor:
         rows = self.table.put(accounts, states)
         self.table.due_us[rows] = silence.next_due(self.table.take(rows))
 
+    def remember(self, erased: Mapping[str, bytes]) -> None:
+        """Take over what remains of erased accounts."""
+        decode = msgspec.json.Decoder(Erased).decode
+        self.table.erased = {digest: decode(past) for digest, past in erased.items()}
+
     def recount(self) -> None:
         """Count what `put` brought; call once after the last `put`."""
         live = self.table.live
@@ -112,21 +148,16 @@ class Processor:
         self._changes, self._spikes = int(live["sequence"].sum()), int(live["spikes"].sum())
 
     def process(self, records: Sequence[Record], assigner: Assigner | None, now_us: int) -> Work:
-        """Apply records of this partition, per topic in offset order."""
+        """Apply records of this partition, per topic in offset order. Control events come in
+        batches of their own (`cut`)."""
         pipeline = self._pipeline
         healthy, poison = self._split(records)
-        decoded = pipeline.decoder.decode(healthy, now_us)
-        rejected = [(healthy[rejection.index], rejection) for rejection in decoded.rejections]
+        control = bool(records) and records[0].topic == pipeline.control_topic
+        apply = self._apply_controls if control else self._apply_events
+        effects, rejections, foreign = apply(healthy, assigner, now_us)
+        rejected = [(healthy[rejection.index], rejection) for rejection in rejections]
         rejected += [(record, _FAILED) for record in poison]
         letters = [pipeline.messages.dead_letter(*pair, now_us) for pair in rejected]
-        self._notice_time(healthy, decoded)
-        foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
-        events, times_us = decoded.events, decoded.times_us
-        if events:
-            batch = pipeline.columns(events, times_us)
-            effects = pipeline.engine.step(self.table, batch, assigner, now_us)
-        else:
-            effects = Effects(np.empty(0, np.int64))
         return self._work(
             effects,
             assigner,
@@ -136,6 +167,31 @@ class Processor:
             rejected=Counter(rejection.reason.value for _, rejection in rejected),
             forwarded=len(foreign),
         )
+
+    def _apply_events(
+        self, records: Sequence[Record], assigner: Assigner | None, now_us: int
+    ) -> _Applied:
+        pipeline = self._pipeline
+        decoded = pipeline.decoder.decode(records, now_us)
+        self._notice_time(records, decoded)
+        foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
+        events, times_us = decoded.events, decoded.times_us
+        if not events:
+            return Effects(np.empty(0, np.int64)), decoded.rejections, foreign
+        batch = pipeline.columns(events, times_us)
+        effects = pipeline.engine.step(self.table, batch, assigner, now_us)
+        return effects, decoded.rejections, foreign
+
+    def _apply_controls(
+        self, records: Sequence[Record], assigner: Assigner | None, now_us: int
+    ) -> _Applied:
+        pipeline = self._pipeline
+        decoded = pipeline.control_decoder.decode(records, now_us)
+        foreign = [pipeline.messages.redirect(event) for event in self._take_foreign(decoded)]
+        effects = pipeline.controls.apply(
+            self.table, decoded.events, decoded.times_us, assigner, now_us
+        )
+        return effects, decoded.rejections, foreign
 
     def reached_us(self, topics: Iterable[str]) -> int:
         """Event time up to which all of these topics were read by this owner; 0: not yet known."""
@@ -167,7 +223,7 @@ class Processor:
             updated_us=now_us,
         )
 
-    def _notice_time(self, records: Sequence[Record], decoded: Decoded) -> None:
+    def _notice_time(self, records: Sequence[Record], decoded: Decoded[Event]) -> None:
         times: defaultdict[str, list[int]] = defaultdict(list)
         for index, at_us in zip(decoded.indices, decoded.times_us, strict=True):
             times[records[index].topic].append(at_us)
@@ -175,10 +231,10 @@ class Processor:
             median_us = sorted(found)[len(found) // 2]
             self._reached_us[topic] = max(self._reached_us.get(topic, 0), median_us)
 
-    def _is_mine(self, event: Event) -> bool:
+    def _is_mine(self, event: _E) -> bool:
         return partition_of(event.account_id.encode(), self._partitions) == self._partition
 
-    def _take_foreign(self, decoded: Decoded) -> list[Event]:
+    def _take_foreign(self, decoded: Decoded[_E]) -> list[_E]:
         """Remove the events of accounts that belong to other partitions."""
         known = self.table.rows
         return decoded.take(
@@ -214,6 +270,8 @@ class Processor:
             model_version=assigner.snapshot.version if assigner else 0,
             states=list(self.table.pack(effects.touched)),
             profiles=[(id_, encode(account)) for id_, account in effects.accounts.items()],
+            removed=effects.gone,
+            erased=[(digest, encode(past)) for digest, past in effects.erased.items()],
             names=list(effects.new_topics.items()),
             outbox=before + messages.of(effects),
             samples=[messages.sample(s) for s in effects.samples] if segments.train else [],
@@ -228,5 +286,7 @@ class Processor:
                 self._segments[change.previous.id] -= 1
             if change.current is not None:
                 self._segments[change.current.id] += 1
+            else:
+                self._changes -= change.sequence
         self._changes += len(effects.changes)
         self._spikes += len(effects.spikes)

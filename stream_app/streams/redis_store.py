@@ -7,6 +7,7 @@ Keys of partition 3 with the prefix `sa`; the braces make a cluster keep them to
     sa:{3}:profile   hash: account id -> JSON
     sa:{3}:outbox    list: entries; the first has the index outbox_first
     sa:{3}:names     hash: topic hash -> topic name
+    sa:{3}:erased    hash: digest of an account id -> JSON, what remains of it
     sa:deployment    string: JSON with partitions and layout
     sa:{model}:meta, sa:{model}:snapshots    hashes: version and checkpoint; version -> snapshot
 """
@@ -103,12 +104,16 @@ class RedisStore:
             outbox += chunk
             if len(chunk) < _OUTBOX_CHUNK:
                 break
-        if outbox and await self.position(partition) != position:
+        erased = [pair async for chunk in self._scan(partition, "erased") for pair in chunk]
+        if (outbox or erased) and await self.position(partition) != position:
             raise Fenced(f"partition {partition} was claimed again while it was being claimed")
-        return Claim(position, tuple(outbox), _names(names))
+        return Claim(position, tuple(outbox), _names(names), dict(erased))
 
-    async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
-        (key,) = self._keys(partition, "state")
+    def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+        return self._scan(partition, "state")
+
+    async def _scan(self, partition: int, kind: str) -> AsyncIterator[list[tuple[str, bytes]]]:
+        (key,) = self._keys(partition, kind)
         cursor = b"0"
         while True:
             cursor, flat = await self._calls.call(
@@ -116,7 +121,7 @@ class RedisStore:
             )
             if flat:
                 pairs = zip(flat[::2], flat[1::2], strict=True)
-                yield [(account.decode(), state) for account, state in pairs]
+                yield [(field.decode(), value) for field, value in pairs]
             if cursor == b"0":
                 return
 
@@ -130,7 +135,7 @@ class RedisStore:
         revision = expected.revision + 1
         code, detail = await self._calls.script(
             _COMMIT,
-            self._keys(partition, "meta", "state", "profile", "outbox", "names"),
+            self._keys(partition, "meta", "state", "profile", "outbox", "names", "erased"),
             *(expected.epoch, expected.revision, _offsets(expected.offsets)),
             *(revision, _offsets(commit.offsets), commit.model_version, commit.outbox_first),
             commit.summary,
@@ -139,6 +144,7 @@ class RedisStore:
             _array(commit.removed),
             _array(commit.outbox),
             _array(chain.from_iterable((str(code), name) for code, name in commit.names)),
+            _array(chain.from_iterable(commit.erased)),
         )
         if code != b"OK":
             _refused(partition, expected.epoch, code, detail)
@@ -164,6 +170,11 @@ class RedisStore:
     async def names(self, partition: int) -> dict[int, str]:
         (key,) = self._keys(partition, "names")
         return _names(await self._calls.call(key, "HGETALL", key))
+
+    async def erased(self, partition: int, digest: str) -> bytes | None:
+        (key,) = self._keys(partition, "erased")
+        stored: bytes | None = await self._calls.call(key, "HGET", key, digest)
+        return stored
 
     async def summaries(self, partitions: int) -> list[bytes]:
         keys = [self._keys(partition, "meta")[0] for partition in range(partitions)]

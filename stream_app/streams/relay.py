@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ class _Parcel:
     """The messages of one commit."""
 
     messages: Sequence[Message]
+    size: int
+    """Bytes of its messages."""
     outbox_next: int
     """Index after the last of its outbox entries: what may be trimmed once it is acknowledged."""
     decided: float
@@ -47,6 +50,7 @@ class Relay:
         """Outbox entries before this index are on Kafka."""
         self.pending = 0
         """Messages not yet acknowledged."""
+        self.pending_bytes = 0
         self._partition = str(partition)
         self._publisher, self._clock, self._metrics = publisher, clock, metrics
         self._parcels: deque[_Parcel] = deque()
@@ -62,15 +66,21 @@ class Relay:
         lags_seconds: Sequence[float] = (),
     ) -> None:
         """Publish these messages after all earlier ones. Call only when they are committed."""
-        self._parcels.append(_Parcel(messages, outbox_next, decided, lags_seconds))
+        size = sum(len(message.value or b"") for message in messages)
+        self._parcels.append(_Parcel(messages, size, outbox_next, decided, lags_seconds))
         self.pending += len(messages)
+        self.pending_bytes += size
         self._metrics.outbox.labels(self._partition).set(self.pending)
         self._more.set()
 
-    async def below(self, limit: int) -> None:
-        """Wait until fewer than `limit` messages are pending, or nothing is published any more:
-        then they lie in the outbox, for the next owner."""
-        while self.pending >= limit and not self._ended:
+    def full(self, limit: int, limit_bytes: int) -> bool:
+        """Whether so many messages or bytes are pending."""
+        return self.pending >= limit or self.pending_bytes >= limit_bytes
+
+    async def below(self, limit: int, limit_bytes: int = sys.maxsize) -> None:
+        """Wait until less than that is pending, or nothing is published any more: then it lies in
+        the outbox, for the next owner."""
+        while self.full(limit, limit_bytes) and not self._ended:
             self._moved.clear()
             await self._moved.wait()
 
@@ -116,6 +126,7 @@ class Relay:
         now = self._clock.monotonic()
         for parcel in chunk:
             self._parcels.popleft()
+            self.pending_bytes -= parcel.size
             for lag in parcel.lags_seconds:
                 self._metrics.freshness.observe(lag + now - parcel.decided)
         self.acknowledged = chunk[-1].outbox_next

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Role = Literal["input", "forwarded", "output", "training", "model", "refused"]
-"""input: producers write, workers read. forwarded: workers write and read. training: workers write,
+Role = Literal["input", "forwarded", "control", "output", "training", "model", "refused"]
+"""input: producers write, workers read. forwarded: workers write and read. control: operators
+write, workers read (and write: what has the wrong key). training: workers write,
 the trainer reads. model: the trainer writes. output and refused: workers write, others read."""
 
 _MIB = 1024 * 1024
@@ -33,7 +34,7 @@ class Topic:
     @property
     def co_partitioned(self) -> bool:
         """Whether a worker consumes it: these must all have the same number of partitions."""
-        return self.role in {"input", "forwarded"}
+        return self.role in {"input", "forwarded", "control"}
 
     @property
     def config(self) -> dict[str, str]:
@@ -88,6 +89,12 @@ ENGAGEMENT = Topic(
     retention_days=7,
     max_message_bytes=_FORWARDED_BYTES,
 )
+ACCOUNT_CONTROL = Topic(
+    "account-control",
+    "control",
+    "What an operator asks for an account: to erase it, or a contact of it; key: account id.",
+    retention_days=7,
+)
 ACCOUNT_FEATURES = Topic(
     "account-features",
     "training",
@@ -110,7 +117,8 @@ INTENT_SPIKES = Topic(
 ACCOUNT_SEGMENTS = Topic(
     "account-segments",
     "output",
-    "The segment and scores that each account has now; key: account id.",
+    "The segment and scores that each account has now; key: account id. A record without a value: "
+    "the account was erased.",
     cleanup="compact",
 )
 SEGMENT_MODELS = Topic(
@@ -134,6 +142,7 @@ TOPICS: tuple[Topic, ...] = (
     CONTENT_DOWNLOADS,
     EMAIL_EVENTS,
     ENGAGEMENT,
+    ACCOUNT_CONTROL,
     ACCOUNT_FEATURES,
     SEGMENT_CHANGES,
     INTENT_SPIKES,
@@ -150,5 +159,5 @@ def with_prefix(prefix: str) -> tuple[Topic, ...]:
 
 
 def consumed(prefix: str = "") -> tuple[str, ...]:
-    """Names of the topics that a worker reads: the inputs and `engagement`."""
+    """Names of the topics that a worker reads: inputs, `engagement` and `account-control`."""
     return tuple(topic.name for topic in with_prefix(prefix) if topic.co_partitioned)

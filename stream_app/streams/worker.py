@@ -185,14 +185,15 @@ class Worker:
         await _end(tasks)
 
     async def _read(self) -> None:
-        limit = 2 * self._settings.worker.max_batch
         backoff = Backoff()
         while True:
             self._taken.clear()
-            if sum(partition.waiting for partition in self._partitions.values()) >= limit:
+            if self._inboxes_full():
+                began = self._clock.monotonic()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._settings.worker.poll_seconds):
                         await self._taken.wait()
+                self.metrics.waits.labels("inbox").inc(self._clock.monotonic() - began)
                 continue
             self._polling_since = self._clock.monotonic()
             try:
@@ -203,6 +204,9 @@ class Worker:
                 self._reached = False
                 log.warning("waiting for Kafka to read: %s", error)
                 await backoff.wait()
+                self.metrics.waits.labels("kafka").inc(
+                    self._clock.monotonic() - self._polling_since
+                )
                 continue
             finally:
                 self._polling_since = None
@@ -211,6 +215,14 @@ class Worker:
             for number, records in batches.items():
                 if (partition := self._partitions.get(number)) is not None:
                     partition.offer(records)
+
+    def _inboxes_full(self) -> bool:
+        """Whether the partitions have as much to do as they may."""
+        worker, partitions = self._settings.worker, self._partitions.values()
+        return (
+            sum(partition.waiting for partition in partitions) >= 2 * worker.max_batch
+            or sum(partition.waiting_bytes for partition in partitions) >= worker.inbox_limit_bytes
+        )
 
     async def _tick(self) -> None:
         while True:

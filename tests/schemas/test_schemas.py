@@ -11,13 +11,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from stream_app.changes.types import OUTPUT_TYPES
+from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.types import EVENT_TYPES
 from stream_app.features.catalogue import DERIVED, ROLLING
 from stream_app.schemas import documents, event_schemas
 from stream_app.segments.snapshot import read_snapshot
 from tests.schemas.checks import NAMES, all_schemas, is_valid, validator_of
 
-INPUTS = [name for known in EVENT_TYPES for name in (known, f"{known}.cloudevent")]
+KNOWN = (*EVENT_TYPES, *CONTROL_TYPES)
+INPUTS = [name for known in KNOWN for name in (known, f"{known}.cloudevent")]
 OUTPUTS = list(NAMES.values())
 FILES = [name for name in documents() if name != "asyncapi"]
 

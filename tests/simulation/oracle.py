@@ -119,8 +119,11 @@ class _Run:
 
     def apply(self, records: list[MemoryRecord]) -> None:
         """Records at once."""
-        work = self._processor.process(records, self._assigner, _NOW_US)
-        self._keep(work.effects, work.outbox)
+        while records:
+            count = self._pipeline.cut(records)
+            work = self._processor.process(records[:count], self._assigner, _NOW_US)
+            self._keep(work.effects, work.outbox)
+            records = records[count:]
 
     def sweep(self, batch: Batch) -> None:
         """Silence and new model for the accounts of a batch, as far as their states say that it
