@@ -31,6 +31,10 @@ test: $(DEV) ## Run all tests against a real Kafka and a real Redis, e.g. ARGS="
 simulate: $(DEV) ## Simulate workers under faults, e.g. ARGS="--seeds 1000"
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
+.PHONY: chaos
+chaos: $(DEV) ## Kill, freeze and cut off real workers under load, e.g. ARGS="--seconds 120"
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Real worker processes under real faults: `make chaos`. See docs/chaos.md."""

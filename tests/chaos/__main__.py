@@ -1,0 +1,125 @@
+"""`python -m tests.chaos --seconds 120`, or `make chaos ARGS="--seconds 120"`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import random
+import sys
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import Outcome, run, say
+from tests.chaos.setup import Options
+from tests.services import ServiceError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, 1 when a promise was broken, 2 when Kafka or Redis could not be had."""
+    options = _options(arguments)
+    # The run's own clients complain of every fault; whether it does harm is seen at the end.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    say(f"seed {options.seed}")
+    try:
+        outcome = asyncio.run(run(options))
+    except ServiceError as error:
+        say(str(error))
+        return 2
+    found = report(outcome)
+    for what in examples(outcome):
+        say(f"broken: {what}")
+    print(json.dumps(found), flush=True)
+    return 1 if found["broken"] else 0
+
+
+def report(outcome: Outcome) -> dict[str, Any]:
+    """The figures of a run; `broken` counts everything that breaks a promise."""
+    verdict, tallies = outcome.verdict, outcome.verdict.topics
+    changes = tallies["segment-changes"]
+    sums = {
+        name: sum(getattr(tally, name) for tally in tallies.values())
+        for name in ("missing", "gaps", "reordered", "unexpected", "altered")
+    }
+    others = {
+        "state_mismatches": verdict.state_mismatches,
+        "lost_input": verdict.lost_input,
+        "unread": verdict.unread,
+        "untrimmed": verdict.outboxes,
+        "unrecovered": len(outcome.unrecovered),
+        "bad_exits": len(outcome.bad_exits),
+        "tracebacks": len(outcome.tracebacks),
+    }
+    return {
+        "seed": outcome.options.seed,
+        "seconds": round(outcome.seconds, 1),
+        "workers": outcome.options.workers,
+        "faults": dict(sorted(outcome.faults.items())),
+        "records": outcome.records,
+        "events": outcome.expected.events,
+        "changes_expected": changes.expected,
+        "changes_published": changes.published,
+        "reasons": outcome.expected.reasons,
+        **sums,
+        **others,
+        "duplicates": sum(tally.duplicates for tally in tallies.values()),
+        "stale_account_segments": verdict.stale_account_segments,
+        "topics": {
+            name: {"expected": t.expected, "published": t.published, "duplicates": t.duplicates}
+            for name, t in tallies.items()
+        },
+        "recovery_seconds": _spread([s for each in outcome.recoveries.values() for s in each]),
+        "recovery_seconds_by_fault": {
+            kind: _spread(seconds) for kind, seconds in sorted(outcome.recoveries.items())
+        },
+        "broken": sum(sums.values()) + sum(others.values()),
+    }
+
+
+def examples(outcome: Outcome) -> list[str]:
+    """What is wrong, a few of each sort."""
+    return [
+        *(what for tally in outcome.verdict.topics.values() for what in tally.examples),
+        *outcome.verdict.examples,
+        *outcome.unrecovered,
+        *outcome.bad_exits,
+        *outcome.tracebacks[:3],
+    ]
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    return {"p50": round(median(seconds), 2), "max": round(max(seconds), 2)}
+
+
+def _options(arguments: Sequence[str] | None) -> Options:
+    defaults = Options(seed=0)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    add = parser.add_argument
+    add("--seconds", type=float, default=defaults.seconds, help="of load under faults")
+    add("--rounds", type=int, help="instead: so many times each kind of fault")
+    add("--seed", type=int, help="of load and faults (default: a new one)")
+    add("--workers", type=int, default=defaults.workers, help="processes")
+    add("--rate", type=float, default=defaults.rate, help="events a second")
+    add("--only", action="append", choices=list(FAULTS), help="this kind of fault; repeatable")
+    add("--appendfsync", choices=["always", "everysec"], default=defaults.appendfsync)
+    add("--keep", action="store_true", help="keep the workers' logs")
+    given = parser.parse_args(arguments)
+    return Options(
+        seed=random.randrange(10**6) if given.seed is None else given.seed,
+        seconds=given.seconds,
+        rounds=given.rounds,
+        kinds=tuple(given.only or ()),
+        workers=given.workers,
+        rate=given.rate,
+        appendfsync=given.appendfsync,
+        keep=given.keep,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
