@@ -126,9 +126,8 @@ def _spikes(
         slots["slow"] * fading[:, _SLOW] / _SLOW_DAYS / reached, settings.baseline_floor
     )
     expected = rate * _FAST_DAYS
-    surprise = np.where(
-        events > expected, events * np.log(events / expected) - (events - expected), 0.0
-    )
+    excess = np.maximum(events / expected, 1.0)  # a late event may have faded to exactly 0
+    surprise = np.where(excess > 1.0, events * np.log(excess) - (events - expected), 0.0)
     people = _people(slots["today"] | slots["yesterday"])
     minute = at_us // MINUTE
     rested = (slots["spiked_minute"] == 0) | (

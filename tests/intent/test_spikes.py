@@ -142,6 +142,18 @@ def test_late_events_are_no_news() -> None:
     assert spikes(known(), *surge(12, SURGE), newer)
 
 
+def test_interest_so_old_that_it_has_faded_to_nothing_is_none() -> None:
+    """2 to the power of minus the days since then is no longer a number above 0. Another account of
+    the same batch has interest enough to be looked at closely."""
+    run = Run(settings())
+    years = SURGE - 20 * 365 * DAY
+    late = event(at_us=years, account="b", topics=["pricing"], id_="late")
+    run.each(known(), known("b"), event(at_us=SURGE, account="b", id_="now"), *surge(11))
+    run.step(late, surge(12)[-1])
+    assert run.outcome.spikes.get("b", []) == []
+    assert len(run.outcome.spikes["a"]) == 1
+
+
 def test_machine_opens_do_not_spike() -> None:
     opened = [
         event(
