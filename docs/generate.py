@@ -64,7 +64,7 @@ def settings() -> str:
     ]
     for name, field in Settings.model_fields.items():
         if section := _section(field):
-            sections.append((name, f"`{name}`", section.__doc__ or "", section.model_fields))
+            sections.append((name, f"`{name}`", section.__doc__ or "", _own_first(section)))
     rows = []
     for section_name, title, meaning, fields in sections:
         rows += [f"## {title}", "", *([meaning, ""] if meaning else [])]
@@ -81,7 +81,11 @@ def settings() -> str:
         when the program starts (exit code 3).
 
         Lists and maps are JSON in the environment: `STREAM_APP_SCORES__ENTER=[20, 45, 70]`.
-        Secrets are never shown or logged.
+
+        Secrets are never shown or logged. A secret may lie in a file of its own, as Docker and
+        Kubernetes provide it: with `_FILE` behind the variable's name (`_file` in TOML) the value
+        is the path of that file, whose line end is left out. Giving a secret in both ways is an
+        error.
 
             # stream-app.toml
             log_format = "json"
@@ -96,6 +100,13 @@ def settings() -> str:
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _own_first(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a section; what it shares with others (TLS) comes last."""
+    fields = section.model_fields
+    own = {name: fields[name] for name in fields if name in section.__annotations__}
+    return own | fields
 
 
 def _setting(section: str, name: str, field: FieldInfo) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Every setting, with unit, range and default.
 
 Read from, in falling priority: environment variables (`STREAM_APP_KAFKA__BOOTSTRAP_SERVERS=…`), a
-TOML file (`stream-app.toml`, or the one that `STREAM_APP_CONFIG` names), the defaults below. A
-name that does not exist here is an error, so that a typing mistake does not pass as a default.
+TOML file (`stream-app.toml`, or the one that `STREAM_APP_CONFIG` names), the defaults below and
+in `connections.py`. A secret may also lie in a file of its own, which the same name with `_file` at
+its end gives. A name that does not exist is an error, so that a typing mistake does not pass as a
+default.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -29,7 +29,23 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from stream_app.connections import KafkaSettings, RedisSettings, Section, WebSettings
 from stream_app.errors import ConfigError
+from stream_app.secret_files import with_secrets_from_files
+
+__all__ = [
+    "EventKind",
+    "InputSettings",
+    "KafkaSettings",
+    "RedisSettings",
+    "ScoreSettings",
+    "SegmentSettings",
+    "Settings",
+    "SpikeSettings",
+    "WebSettings",
+    "WorkerSettings",
+    "load",
+]
 
 Positive = Annotated[float, Field(gt=0)]
 Score = Annotated[float, Field(ge=0, le=100)]
@@ -48,43 +64,7 @@ EventKind = Literal[
 """What an event counts as; see `stream_app.events.batch.Kind`."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class KafkaSettings(_Section):
-    """How to reach Kafka."""
-
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
-    """host:port, several separated by commas."""
-    group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"
-    """Consumer group of the workers. Two groups must not share one Redis prefix."""
-    topic_prefix: str = ""
-    """Put before every topic name, e.g. `staging.`."""
-    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 10_000
-    """A worker that is silent for so long loses its partitions."""
-    max_poll_interval_ms: Annotated[int, Field(ge=1_000)] = 300_000
-    """A worker that does not ask for records for so long leaves the group."""
-    request_timeout_ms: Annotated[int, Field(ge=1_000)] = 20_000
-    """How long to wait for an answer of the broker."""
-    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
-    """How long the producer waits to fill a batch. 0: it sends at once."""
-
-
-class RedisSettings(_Section):
-    """How to reach Redis."""
-
-    url: SecretStr = SecretStr("redis://localhost:6379/0")
-    """redis:// or rediss:// URL, with user and password where needed. Never shown."""
-    prefix: str = "sa"
-    """First part of every key."""
-    timeout_seconds: Positive = 5.0
-    """How long to wait for an answer before the connection is discarded."""
-    load_chunk: Annotated[int, Field(ge=1, le=8_000)] = 1_000
-    """Accounts per call when a partition's state is loaded."""
-
-
-class InputSettings(_Section):
+class InputSettings(Section):
     """What is accepted."""
 
     max_record_bytes: Annotated[int, Field(ge=256, le=8_388_608)] = 262_144
@@ -96,10 +76,10 @@ class InputSettings(_Section):
     public key is used, which hides addresses from sight but not from a determined guesser."""
 
 
-class ScoreSettings(_Section):
+class ScoreSettings(Section):
     """Scores run from 0 to 100 as 100 * (1 - exp(-weighted sum / scale))."""
 
-    engagement_points: dict[EventKind, float] = {
+    engagement_points: dict[EventKind, float] = {  # noqa: RUF012 (pydantic copies it)
         "visit": 1.0,
         "visit_product": 1.5,
         "visit_pricing": 3.0,
@@ -112,7 +92,7 @@ class ScoreSettings(_Section):
     }
     """Points that an event adds to engagement; kinds that are not given keep their default. Sums
     already stored keep their old weights."""
-    intent_points: dict[EventKind, float] = {
+    intent_points: dict[EventKind, float] = {  # noqa: RUF012
         "visit_product": 1.0,
         "visit_pricing": 3.0,
         "download_consideration": 3.0,
@@ -148,7 +128,7 @@ class ScoreSettings(_Section):
         return self
 
 
-class SpikeSettings(_Section):
+class SpikeSettings(Section):
     """When unusual interest in a topic is reported."""
 
     min_surprise: Positive = 25.0
@@ -165,7 +145,7 @@ class SpikeSettings(_Section):
     """Events a day that are taken as baseline even when the account has shown none."""
 
 
-class SegmentSettings(_Section):
+class SegmentSettings(Section):
     """How accounts are assigned and how the model is trained."""
 
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -198,7 +178,7 @@ class SegmentSettings(_Section):
         return self
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Section):
     """How the data plane runs."""
 
     max_batch: Annotated[int, Field(ge=1, le=50_000)] = 4_000
@@ -225,15 +205,6 @@ class WorkerSettings(_Section):
     """Distinct topic names a partition remembers; further ones count as one called `(other)`."""
 
 
-class WebSettings(_Section):
-    """The HTTP port with /metrics, /health/live and /health/ready."""
-
-    host: str = "127.0.0.1"
-    """Address that the port is opened on. `0.0.0.0`: all of the machine's."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8_080
-    """0: no HTTP port at all."""
-
-
 class Settings(BaseSettings):
     """All settings. Build with `load()`."""
 
@@ -257,6 +228,11 @@ class Settings(BaseSettings):
     """How log lines are written to stderr."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lines below this level are not written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, given: Any) -> Any:
+        return with_secrets_from_files(cls, given)
 
     @classmethod
     def settings_customise_sources(
@@ -293,7 +269,8 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigError(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from ssl import SSLError
 from typing import Any
 
 from aiokafka import errors as kafka_errors
@@ -16,6 +17,7 @@ from aiokafka.errors import KafkaError
 from stream_app.errors import ConfigError, Incompatible, StreamAppError, Unavailable
 from stream_app.settings import KafkaSettings
 from stream_app.streams.partitioning import common_count
+from stream_app.streams.tls import tls_context
 from stream_app.streams.topics import Topic
 
 _REFUSED = (
@@ -42,7 +44,7 @@ KAFKA_FAILURES = (KafkaError, OSError, TimeoutError)
 
 
 def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    """Arguments that every aiokafka client takes. Raises ConfigError."""
+    """Arguments that every aiokafka client takes, credentials included. Raises ConfigError."""
     try:
         collect_hosts(settings.bootstrap_servers)
     except ValueError as error:
@@ -50,11 +52,19 @@ def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
             f"kafka.bootstrap_servers is not host:port[,host:port…]: {error}",
             hint="e.g. STREAM_APP_KAFKA__BOOTSTRAP_SERVERS=localhost:9092",
         ) from None
-    return {
+    arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": client_id,
         "request_timeout_ms": settings.request_timeout_ms,
+        "security_protocol": settings.security_protocol,
     }
+    if settings.uses_tls:
+        arguments["ssl_context"] = tls_context(settings, "kafka")
+    if settings.uses_sasl:
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        arguments["sasl_plain_username"] = settings.sasl_username
+        arguments["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    return arguments
 
 
 def translate(error: BaseException, doing: str) -> StreamAppError:
@@ -63,7 +73,11 @@ def translate(error: BaseException, doing: str) -> StreamAppError:
         return error
     message = f"Kafka failed while {doing}: {_reason(error)}"
     if isinstance(error, _REFUSED):
-        return ConfigError(message, hint="check the credentials and access rules for Kafka")
+        return ConfigError(
+            message,
+            hint="check user and password in the settings kafka.sasl_…, and Kafka's ACLs, which "
+            "`stream-app topics acls` lists",
+        )
     if isinstance(error, _TOO_LARGE):
         return Incompatible(message, hint="raise max.message.bytes of the topic")
     if isinstance(error, _TOO_OLD):
@@ -72,10 +86,12 @@ def translate(error: BaseException, doing: str) -> StreamAppError:
         return Incompatible(message, hint="install the codec: pip install cramjam")
     if isinstance(error, kafka_errors.InvalidTopicError):
         return ConfigError(message, hint="kafka.topic_prefix takes letters, digits, `.`, `_`, `-`")
+    if isinstance(error, SSLError):
+        return Unavailable(message, hint="check kafka.ssl_ca_file and the brokers' certificates")
     return Unavailable(
         message,
-        hint="check that Kafka is up and that kafka.bootstrap_servers names it; a running worker "
-        "tries again by itself",
+        hint="check that Kafka is up, and that kafka.bootstrap_servers and kafka.security_protocol "
+        "are those of its listener; a running worker tries again by itself",
     )
 
 

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLContext, SSLError
 from typing import Any
 from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
-from redis.asyncio.connection import BlockingConnectionPool, parse_url
+from redis.asyncio.connection import BlockingConnectionPool, Connection, parse_url
 from redis.crc import key_slot
 
 from stream_app.errors import ConfigError, OutcomeUnknown, Unavailable
 from stream_app.settings import RedisSettings
 from stream_app.streams.redis_errors import REFUSALS, refusal
+from stream_app.streams.tls import tls_context
 
 Address = tuple[str, int]
 
@@ -125,9 +127,12 @@ class RedisCalls:
         except REFUSALS as error:
             raise refusal(error, self._text(error), self._where(address)) from None
         except (redis_errors.RedisError, OSError) as error:
+            by_tls = isinstance(error.__context__, SSLError)
             raise Unavailable(
                 f"{self._where(address)} cannot be reached: {self._text(error)}",
-                hint="start Redis, or correct STREAM_APP_REDIS__URL",
+                hint="check redis.ssl_ca_file and the certificate of Redis"
+                if by_tls
+                else "start Redis, or correct STREAM_APP_REDIS__URL",
             ) from None
         try:
             await connection.send_command(*command)
@@ -175,6 +180,8 @@ def _connection_options(settings: RedisSettings) -> dict[str, Any]:
         parts = urlsplit(url)
     except ValueError:
         raise _bad_url("it cannot be read") from None
+    if any(name.startswith("ssl_") for name in options):
+        raise _bad_url("options for TLS have settings of their own, STREAM_APP_REDIS__SSL_…")
     # redis-py would silently take database 0, and these are signs of a password not encoded.
     database = "" if parts.scheme == "unix" else parts.path.strip("/")
     if parts.fragment or not (database or "0").isdecimal():
@@ -182,10 +189,13 @@ def _connection_options(settings: RedisSettings) -> dict[str, Any]:
     return {
         "max_connections": _MAX_CONNECTIONS,
         **options,
+        **_credentials(settings, options),
         # RESP2: with RESP3, redis-py 8 expects unasked-for messages and no longer notices an
         # answer that was left on a connection.
         "protocol": 2,
         "decode_responses": False,
+        # No name for displays: to give it takes a command that ACLs before Redis 7.2 cannot grant.
+        "driver_info": None,
         "retry": None,
         "retry_on_timeout": False,
         "retry_on_error": [],
@@ -194,6 +204,34 @@ def _connection_options(settings: RedisSettings) -> dict[str, Any]:
         "socket_read_size": _READ_BYTES,
         "timeout": settings.timeout_seconds,
     }
+
+
+def _credentials(settings: RedisSettings, from_url: Mapping[str, Any]) -> dict[str, Any]:
+    """User, password and TLS, where they are settings of their own."""
+    own = {"username": settings.username, "password": settings.password.get_secret_value()}
+    for name, value in own.items():
+        if value and from_url.get(name):
+            raise ConfigError(
+                f"redis.{name} is given, but redis.url has one too",
+                hint=f"leave it out of STREAM_APP_REDIS__URL, or unset redis.{name}",
+            )
+    found: dict[str, Any] = {name: value for name, value in own.items() if value}
+    if settings.uses_tls:
+        found["connection_class"] = _Tls
+        found["tls"] = tls_context(settings, "redis")
+    return found
+
+
+class _Tls(Connection):
+    """A connection with a context of our own: redis-py's reads its files again and again, and
+    what is wrong with them would look like a Redis that is away."""
+
+    def __init__(self, *, tls: SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self._tls = tls
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        return {**super()._connection_arguments(), "ssl": self._tls}
 
 
 def _bad_url(why: str) -> ConfigError:

@@ -38,12 +38,13 @@ _RULES = (
     _Rule(
         ("AuthenticationError", "AuthorizationError", "AuthenticationWrongNumber", "NOAUTH"),
         ConfigError,
-        "correct the user and password in STREAM_APP_REDIS__URL",
+        "correct user and password, in STREAM_APP_REDIS__URL or redis.username and redis.password",
     ),
     _Rule(
         ("NoPermissionError", "NOPERM", "ACL failure", "can't run this command", "can't access"),
         ConfigError,
-        "grant the Redis user this command, scripts included, on keys under the prefix",
+        "grant the Redis user this command, scripts included, on keys under the prefix; "
+        "deploy/redis/users.acl has all that is needed",
     ),
     _Rule(
         ("WRONGTYPE",),

@@ -15,6 +15,7 @@ from docs import generate
 from stream_app.events.decode import Reason
 from stream_app.features.catalogue import DERIVED, MODEL_VECTOR, ROLLING
 from stream_app.features.table import CONTACT_BUCKETS, RING
+from stream_app.secret_files import secret_fields
 from stream_app.settings import ScoreSettings, Settings, load
 from tests.deploy.files import exposed
 
@@ -85,7 +86,8 @@ def test_the_example_of_a_file_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_secrets_are_called_so() -> None:
     secret = re.findall(r"^\| `([\w.]+)` \| `\w+` \| secret \|", PAGES["settings.md"], re.MULTILINE)
-    assert secret == ["redis.url", "input.contact_hash_key"]
+    assert sorted(secret) == sorted(".".join(path) for path in secret_fields(Settings))
+    assert {"redis.url", "redis.password", "kafka.sasl_password", "web.token"} <= set(secret)
 
 
 def test_every_feature_and_dimension_is_there() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from stream_app.errors import ConfigError
+from stream_app.secret_files import secret_fields, secrets_of
 from stream_app.settings import Settings, load
 
 
@@ -220,7 +222,178 @@ def test_a_refusal_does_not_show_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     assert "hunter2" not in str(raised.value)
 
 
-def test_what_may_be_secret_is_a_secret() -> None:
+# Connections
+
+
+def test_what_is_named_like_a_secret_is_one() -> None:
+    """A password that is not a SecretStr would be shown by `repr` and in docs/settings.md."""
+
+    def named(model: type[BaseModel], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+        found: set[tuple[str, ...]] = set()
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                found |= named(field.annotation, (*path, name))
+            elif re.search(r"(password|secret|token|url|_key)$", name):
+                found.add((*path, name))
+        return found
+
+    assert named(Settings) == set(secret_fields(Settings))
+    assert ("kafka", "sasl_password") in named(Settings)
+
+
+SASL = {"security_protocol": "SASL_SSL", "sasl_username": "u", "sasl_password": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "says"),
+    [
+        ("kafka", SASL | {"sasl_password": ""}, "sasl_password is missing"),
+        ("kafka", SASL | {"sasl_username": ""}, "sasl_username is missing"),
+        ("kafka", {"sasl_password": "hunter2"}, "sasl_password is given"),
+        ("kafka", SASL | {"security_protocol": "SSL"}, "sasl_username is given"),
+        ("kafka", {"ssl_ca_file": "HERE"}, "not encrypted"),
+        ("kafka", SASL | {"ssl_ca_file": "nowhere.pem"}, "ssl_ca_file names nowhere.pem"),
+        ("kafka", SASL | {"ssl_cert_file": "HERE"}, "without ssl_key_file"),
+        ("kafka", SASL | {"ssl_key_file": "HERE"}, "without ssl_cert_file"),
+        ("kafka", SASL | {"ssl_key_password": "hunter2"}, "ssl_key_password is given without"),
+        ("kafka", {"security_protocol": "TLS"}, r"kafka\.security_protocol"),
+        ("kafka", SASL | {"sasl_mechanism": "GSSAPI"}, r"kafka\.sasl_mechanism"),
+        ("redis", {"ssl_ca_file": "HERE"}, "rediss://"),
+        ("redis", {"ssl_cert_file": "HERE", "url": "rediss://x"}, "without ssl_key_file"),
+        ("web", {"host": "0.0.0.0"}, "STREAM_APP_WEB__TOKEN"),
+        ("web", {"host": ""}, "token is needed"),
+        ("web", {"host": "::"}, "token is needed"),
+        ("web", {"host": "metrics.example"}, "token is needed"),
+        ("web", {"token": "hunter2"}, "fewer than 16"),
+        ("web", {"token": "hunter2 hunter2 hunter2"}, "a header cannot carry"),
+        ("web", {"token": "hunter2-hunter2-hünter2"}, "a header cannot carry"),
+    ],
+)
+def test_connections_that_make_no_sense_are_refused_without_a_value(
+    elsewhere: Path, section: str, values: dict[str, str], says: str
+) -> None:
+    here = write(elsewhere / "file.pem", "content")
+    values = {name: value.replace("HERE", str(here)) for name, value in values.items()}
+    with pytest.raises(ConfigError, match=says) as raised:
+        load(**{section: values})
+    assert str(raised.value).startswith(f"the settings do not fit: {section}")
+    assert "hunter2" not in str(raised.value) + raised.value.hint
+    assert "Value error" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        {"host": "127.0.0.1"},
+        {"host": "127.8.8.8"},
+        {"host": "::1"},
+        {"host": "localhost"},
+        {"host": "0.0.0.0", "port": 0},
+        {"host": "0.0.0.0", "token": "0123456789abcdef"},
+    ],
+)
+def test_a_port_that_only_this_machine_reaches_needs_no_token(web: dict[str, Any]) -> None:
+    assert load(web=web).web.host == web["host"]
+
+
+# Secrets from files
+
+
+def variable(path: tuple[str, ...], suffix: str = "") -> str:
+    return "STREAM_APP_" + "__".join(path).upper() + suffix
+
+
+NEEDED: dict[tuple[str, ...], dict[str, str]] = {
+    ("kafka", "sasl_password"): {
+        "STREAM_APP_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "STREAM_APP_KAFKA__SASL_USERNAME": "u",
+    },
+    ("kafka", "ssl_key_password"): {
+        "STREAM_APP_KAFKA__SECURITY_PROTOCOL": "SSL",
+        "STREAM_APP_KAFKA__SSL_CERT_FILE": "HERE",
+        "STREAM_APP_KAFKA__SSL_KEY_FILE": "HERE",
+    },
+    ("redis", "ssl_key_password"): {
+        "STREAM_APP_REDIS__URL": "rediss://redis",
+        "STREAM_APP_REDIS__SSL_CERT_FILE": "HERE",
+        "STREAM_APP_REDIS__SSL_KEY_FILE": "HERE",
+    },
+}
+"""What else must be set for a secret to make sense."""
+
+each_secret = pytest.mark.parametrize("path", list(secret_fields(Settings)), ids=".".join)
+
+
+@pytest.fixture
+def around(
+    path: tuple[str, ...], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, ...]:
+    """A secret, and an environment in which it makes sense."""
+    here = str(write(elsewhere / "file.pem", "content"))
+    for name, value in NEEDED.get(path, {}).items():
+        monkeypatch.setenv(name, value.replace("HERE", here))
+    return path
+
+
+@each_secret
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_every_secret_can_come_from_a_file(
+    around: tuple[str, ...], end: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = elsewhere / "secret"
+    file.write_bytes(f"hunter2-hunter2-hunter2{end}".encode())
+    monkeypatch.setenv(variable(around, "_FILE"), str(file))
     settings = load()
-    assert isinstance(settings.redis.url, SecretStr)
-    assert isinstance(settings.input.contact_hash_key, SecretStr)
+    assert dict(secrets_of(settings))[around] == "hunter2-hunter2-hunter2"
+    assert "hunter2" not in repr(settings) + settings.model_dump_json()
+
+
+def test_a_toml_file_can_name_the_file_of_a_secret(elsewhere: Path) -> None:
+    write(elsewhere / "secret", "hunter2\n\n")
+    write(elsewhere / "stream-app.toml", '[redis]\npassword_file = "secret"\n')
+    assert load().redis.password.get_secret_value() == "hunter2\n", "one line end, and no more"
+
+
+@each_secret
+def test_a_secret_that_is_given_twice_is_refused(
+    around: tuple[str, ...], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable(around), "hunter2-hunter2-hunter2")
+    monkeypatch.setenv(variable(around, "_FILE"), str(write(elsewhere / "secret", "hunter2")))
+    with pytest.raises(ConfigError, match=rf"{'.'.join(around)}_file are both given") as raised:
+        load()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_variable_that_is_set_to_nothing_names_no_file(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAM_APP_REDIS__PASSWORD_FILE", "")
+    monkeypatch.setenv("STREAM_APP_REDIS__PASSWORD", "hunter2")
+    assert load().redis.password.get_secret_value() == "hunter2"
+    monkeypatch.setenv("STREAM_APP_REDIS__PASSWORD", "")
+    monkeypatch.setenv("STREAM_APP_REDIS__PASSWORD_FILE", str(write(elsewhere / "secret", "other")))
+    assert load().redis.password.get_secret_value() == "other"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "UTF-8"),
+     (b"hunter2" * 10_000, "larger")],
+    ids=["missing", "empty", "blank", "not text", "huge"],
+)  # fmt: skip
+def test_a_file_that_holds_no_secret_is_named(
+    elsewhere: Path, content: bytes | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        (elsewhere / "secret").write_bytes(content)
+    monkeypatch.setenv("STREAM_APP_KAFKA__SASL_PASSWORD_FILE", "secret")
+    with pytest.raises(ConfigError, match=rf"kafka\.sasl_password_file names secret.*{why}") as got:
+        load()
+    assert "hunter2" not in str(got.value)
+
+
+def test_only_secrets_have_files(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_APP_KAFKA__GROUP_FILE", str(write(elsewhere / "group", "x")))
+    with pytest.raises(ConfigError, match="group_file"):
+        load()
