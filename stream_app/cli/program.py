@@ -65,7 +65,7 @@ ENTRIES = (
     Entry("segments", "The current segments and how many accounts are in them.", _tool),
     Entry("doctor", "Check settings, Kafka, Redis and what is stored, one by one.", _nothing),
     Entry("schema", "Show, write or check the schemas of all events.", _nothing),
-    Entry("topics", "Create or list the Kafka topics.", _tool),
+    Entry("topics", "Create or list the Kafka topics; print ACLs.", _tool),
     Entry("traffic", "Publish synthetic traffic to the Kafka topics.", _tool),
 )
 

@@ -1,4 +1,4 @@
-"""`stream-app topics`: create the Kafka topics, or list them."""
+"""`stream-app topics`: create the Kafka topics, list them, or print who needs which rights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-topics = typer.Typer(add_completion=False, help="Create or list the Kafka topics.")
+topics = typer.Typer(
+    add_completion=False, help="Create or list the Kafka topics, or print their ACLs."
+)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -100,3 +102,17 @@ def list_(as_json: _Json = False) -> None:
     screen.print(rows)
     if len(counts) < len(wanted):
         screen.print("\ncreate what is missing with `stream-app topics create`")
+
+
+@topics.command("acls")
+def acls() -> None:
+    """Print a shell script that grants each Kafka user just what it needs (kafka-acls.sh).
+
+    Topic prefix and consumer group are those of the settings. Nothing is changed or reached.
+    """
+    from stream_app.settings import load  # noqa: PLC0415
+    from stream_app.streams.access import commands  # noqa: PLC0415
+    from stream_app.streams.topics import with_prefix  # noqa: PLC0415
+
+    kafka = load().kafka
+    print(commands(with_prefix(kafka.topic_prefix), kafka.group), end="")
