@@ -1,4 +1,4 @@
-"""Builds the Faust application: data plane, trainer, web views."""
+"""Builds the Faust application: data plane, trainer, HTTP port."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from tempfile import gettempdir
 
 import faust
 from faust.types import StreamT
-from faust.web import Request, Response, View
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from stream_app.app.credentials import broker_credentials
 from stream_app.app.plane import DataPlane
-from stream_app.errors import ConfigError, Incompatible
+from stream_app.app.web import check_port, faust_options
+from stream_app.errors import Incompatible
 from stream_app.events.decode import Pseudonyms
-from stream_app.settings import Settings, WebSettings
+from stream_app.settings import Settings
 from stream_app.streams import topics
+from stream_app.streams.access import trainer_group
 from stream_app.streams.clock import SystemClock
 from stream_app.streams.kafka_admin import partition_counts
 from stream_app.streams.kafka_log import KafkaLog
@@ -28,7 +29,6 @@ from stream_app.streams.worker import Worker
 
 _TAKE_SAMPLES = 500
 _TAKE_SECONDS = 0.5
-_METRICS_TYPE = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
 
 
 class Application:
@@ -45,15 +45,14 @@ class Application:
             SystemClock(),
             owner=owner,
         )
-        self.faust = _faust_app(settings)
+        self.faust = _faust_app(settings, self.worker)
         self.plane = DataPlane(self.worker, beacon=self.faust.beacon, loop=self.faust.loop)
         self._add_trainer()
-        self._add_web()
 
     async def check(self) -> None:
         """Look whether Kafka, its topics and Redis are there, before Faust is started: it says
         less well what is missing. Raises what `Worker.start` raises."""
-        _check_port(self.settings.web)
+        check_port(self.settings.web)
         kafka = self.settings.kafka
         names = [topic.name for topic in topics.with_prefix(kafka.topic_prefix)]
         counts = await partition_counts(kafka, names)
@@ -107,42 +106,14 @@ class Application:
 
         app.agent(channel, name="trainer", concurrency=1)(train)
 
-    def _add_web(self) -> None:
-        app, worker = self.faust, self.worker
 
-        @app.page("/metrics")
-        async def metrics(view: View, _: Request) -> Response:
-            body = generate_latest(worker.metrics.registry)
-            return view.bytes(body, content_type=_METRICS_TYPE)
-
-        @app.page("/health/live")
-        async def live(view: View, _: Request) -> Response:
-            return view.json({"live": worker.alive}, status=200 if worker.alive else 503)
-
-        @app.page("/health/ready")
-        async def ready(view: View, _: Request) -> Response:
-            return view.json({"ready": worker.ready}, status=200 if worker.ready else 503)
-
-
-def _check_port(web: WebSettings) -> None:
-    if not web.port:
-        return
-    try:
-        with socket.create_server((web.host, web.port)):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"the HTTP port {web.port} of {web.host} cannot be opened: {error.strerror}",
-            hint="set STREAM_APP_WEB__PORT to another port, or to 0 for none",
-        ) from None
-
-
-def _faust_app(settings: Settings) -> faust.App:
-    kafka, web = settings.kafka, settings.web
+def _faust_app(settings: Settings, worker: Worker) -> faust.App:
+    kafka = settings.kafka
     servers = ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers.split(","))
     return faust.App(
-        f"{kafka.group}-trainer",
+        trainer_group(kafka.group),
         broker=servers,
+        broker_credentials=broker_credentials(kafka),
         store="memory://",
         topic_allow_declare=False,  # topics are made by `stream-app topics create`
         topic_disable_leader=True,
@@ -151,11 +122,7 @@ def _faust_app(settings: Settings) -> faust.App:
         broker_request_timeout=max(
             kafka.request_timeout_ms / 1_000, kafka.session_timeout_ms / 1_000 + 5
         ),
-        web_bind=web.host,
-        web_host=web.host,
-        web_port=web.port or 1,
-        web_enabled=web.port != 0,
-        web_cors_options=None,
+        **faust_options(settings.web, worker),
         worker_redirect_stdouts=False,
         datadir=str(Path(gettempdir()) / "stream-app-faust"),  # created, but nothing is kept there
         # Faust prefers its own environment variables (WEB_PORT, BROKER_URL, …) to what it is given
