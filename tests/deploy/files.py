@@ -48,11 +48,22 @@ def environment_of(text: str) -> dict[str, str]:
     return dict(re.findall(r"\b(STREAM_APP_\w+)=(\S+)", text))
 
 
-def settings_from(environment: Mapping[str, str], patch: pytest.MonkeyPatch) -> Settings:
-    """What the program makes of an environment; fails where a name or a value is wrong."""
+STAND_IN = "stands-for-a-secret"
+"""In every file that an environment names."""
+
+
+def settings_from(
+    environment: Mapping[str, str], patch: pytest.MonkeyPatch, folder: Path | None = None
+) -> Settings:
+    """What the program makes of an environment; fails where a name or a value is wrong. Files that
+    it names are made in `folder`."""
     for name, value in environment.items():
         assert isinstance(value, str), f"{name} is not a string: {value!r}"
         if name.startswith("STREAM_APP_"):
+            if name.endswith("_FILE"):
+                assert folder is not None, f"{name} names a file"
+                value = str(folder / Path(value).name)  # noqa: PLW2901
+                Path(value).write_text(f"{STAND_IN}\n")
             patch.setenv(name, value)
     return load()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import pytest
 
 from stream_app.cli import program
 from stream_app.streams.topics import TOPICS
-from tests.deploy.files import COMPOSE, ROOT, read_compose, run_tool, settings_from
+from tests.deploy.files import (
+    COMPOSE,
+    DEPLOY,
+    ROOT,
+    STAND_IN,
+    read_compose,
+    read_yaml,
+    run_tool,
+    settings_from,
+)
 
 CONTENT = read_compose()
 SERVICES: dict[str, dict[str, Any]] = CONTENT["services"]
@@ -30,7 +40,7 @@ def test_docker_compose_accepts_it() -> None:
 
 def test_it_has_the_whole_stack() -> None:
     assert set(SERVICES) == {
-        "kafka", "redis", "topics", "worker", "traffic", "prometheus", "grafana",
+        "kafka", "redis", "topics", "web-token", "worker", "traffic", "prometheus", "grafana",
     }  # fmt: skip
     assert set(OURS) == {"topics", "worker", "traffic"}
 
@@ -85,14 +95,14 @@ def test_a_service_waits_for_what_it_needs(name: str) -> None:
 def test_no_secret_is_written_down(name: str) -> None:
     for variable, value in SERVICES[name].get("environment", {}).items():
         secret = re.search(r"PASSWORD|SECRET_|TOKEN|_KEY$", variable)
-        assert not secret or value in {"", None}, variable
+        assert not secret or value in {"", None} or variable.endswith("_FILE"), variable
         assert not re.search(r"://[^/@]*:[^/@]+@", str(value)), f"{variable} has a password"
 
 
 @each_of_ours
-def test_every_setting_exists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_exists(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment = {key: value or "" for key, value in SERVICES[name]["environment"].items()}
-    settings = settings_from(environment, monkeypatch)
+    settings = settings_from(environment, monkeypatch, tmp_path)
     assert settings.kafka.bootstrap_servers == "kafka:19092"
     assert settings.redis.url.get_secret_value().startswith("redis://redis:6379")
 
@@ -110,12 +120,41 @@ def test_commands_that_are_recommended_exist() -> None:
     assert set(named) <= {entry.name for entry in program.ENTRIES}
 
 
-def test_the_worker_can_be_scaled_and_scraped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_can_be_scaled_and_scraped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     worker = SERVICES["worker"]
     assert not worker.keys() & {"ports", "container_name", "hostname"}
-    settings = settings_from({k: v or "" for k, v in worker["environment"].items()}, monkeypatch)
+    environment = {k: v or "" for k, v in worker["environment"].items()}
+    settings = settings_from(environment, monkeypatch, tmp_path)
     assert settings.web.host == "0.0.0.0"
+    assert settings.web.token.get_secret_value() == STAND_IN
     assert worker["expose"] == [str(settings.web.port)]
+
+
+def test_the_token_is_made_once_and_is_long_enough(tmp_path: Path) -> None:
+    service = SERVICES["web-token"]
+    (command,) = service["command"]
+    (_, folder) = service["volumes"][0].split(":")
+    made = []
+    for _ in range(2):
+        subprocess.run(["sh", "-c", command.replace(folder, str(tmp_path))], check=True)
+        made.append((tmp_path / "web-token").read_text())
+    assert re.fullmatch(r"[0-9a-f]{64}\n", made[0])
+    assert made[0] == made[1]
+
+
+def test_the_token_is_read_by_workers_and_prometheus_only() -> None:
+    volumes = {name: service.get("volumes", []) for name, service in SERVICES.items()}
+    readers = {name for name, used in volumes.items() if "web-token:/run/stream-app:ro" in used}
+    assert readers == {"worker", "prometheus"}
+    assert [n for n, used in volumes.items() if "web-token:/run/stream-app" in used] == [
+        "web-token"
+    ]
+    file = SERVICES["worker"]["environment"]["STREAM_APP_WEB__TOKEN_FILE"]
+    (job, _) = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]
+    assert job["authorization"] == {"type": "Bearer", "credentials_file": file}
+    assert file.startswith("/run/stream-app/")
 
 
 def test_the_worker_has_time_to_stop() -> None:

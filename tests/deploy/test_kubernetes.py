@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stream_app.app.web import PATHS
+from stream_app.secret_files import secrets_of
+from stream_app.streams.access import PRINCIPALS
 from tests.deploy.files import (
     DEPLOY,
     DOCKERFILE,
     MANIFESTS,
-    ROOT,
+    STAND_IN,
     read_yaml,
     run_tool,
     settings_from,
@@ -51,36 +56,52 @@ def test_selectors_find_the_pods() -> None:
     assert all(selector["matchLabels"] == labels for selector in selectors)
 
 
-def test_settings_come_from_the_map_and_secrets_from_the_secret(
-    monkeypatch: pytest.MonkeyPatch,
+def test_settings_come_from_the_map_and_secrets_from_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = OBJECTS["ConfigMap"]
-    assert WORKER["envFrom"] == [
-        {"configMapRef": {"name": config["metadata"]["name"]}},
-        {"secretRef": {"name": "stream-app"}},
-    ]
-    settings = settings_from(config["data"], monkeypatch)
+    assert WORKER["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
+    settings = settings_from(config["data"], monkeypatch, tmp_path)
     assert settings.web.host == "0.0.0.0"
     assert WORKER["ports"] == [{"name": "http", "containerPort": settings.web.port}]
     annotations = DEPLOYMENT["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(settings.web.port)
-    assert not {"STREAM_APP_REDIS__URL", "STREAM_APP_INPUT__CONTACT_HASH_KEY"} & set(config["data"])
-
-
-def test_the_secret_that_is_asked_for_holds_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (FOLDER / "kustomization.yaml").read_text()
-    assert "create secret generic stream-app" in text
-    given = {
-        line.split("--from-literal=")[1].split("=", 1)[0]
-        for line in text.splitlines()
-        if "--from-literal=" in line
+    given = {".".join(path): secret for path, secret in secrets_of(settings)}
+    assert given == {
+        "kafka.sasl_password": STAND_IN,
+        "redis.url": "rediss://redis:6379/0",
+        "redis.password": STAND_IN,
+        "input.contact_hash_key": STAND_IN,
+        "web.token": STAND_IN,
     }
-    settings_from(dict.fromkeys(given, "redis://redis"), monkeypatch)
-    assert given == {"STREAM_APP_REDIS__URL", "STREAM_APP_INPUT__CONTACT_HASH_KEY"}
 
 
-def test_a_worker_has_time_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_from(OBJECTS["ConfigMap"]["data"], monkeypatch)
+def test_everything_is_encrypted_and_has_a_user_that_is_granted_something(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = settings_from(OBJECTS["ConfigMap"]["data"], monkeypatch, tmp_path)
+    assert settings.kafka.uses_tls
+    assert settings.redis.uses_tls
+    assert settings.kafka.sasl_username in {principal.name for principal in PRINCIPALS}
+    users = (DEPLOY / "redis" / "users.acl").read_text()
+    assert f"\nuser {settings.redis.username} on " in users
+
+
+def test_the_secret_that_is_asked_for_has_every_file() -> None:
+    text = (FOLDER / "kustomization.yaml").read_text()
+    (volume,) = [volume for volume in POD["volumes"] if "secret" in volume]
+    assert f"create secret generic {volume['secret']['secretName']} " in text
+    given = set(re.findall(r"--from-(?:literal|file)=([\w.-]+)", text))
+    (mount,) = [mount for mount in WORKER["volumeMounts"] if mount["name"] == volume["name"]]
+    assert mount["readOnly"] is True
+    data = OBJECTS["ConfigMap"]["data"]
+    named = {value for name, value in data.items() if name.endswith("_FILE")}
+    assert named == {f"{mount['mountPath']}/{name}" for name in given}
+    assert POD["securityContext"]["fsGroup"] == POD["securityContext"]["runAsGroup"]
+
+
+def test_a_worker_has_time_to_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = settings_from(OBJECTS["ConfigMap"]["data"], monkeypatch, tmp_path)
     assert POD["terminationGracePeriodSeconds"] >= settings.worker.shutdown_seconds + 20
 
 
@@ -89,8 +110,7 @@ def test_probes_ask_for_pages_that_exist() -> None:
     assert paths == {
         "startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready",
     }  # fmt: skip
-    served = (ROOT / "stream_app" / "app" / "application.py").read_text()
-    assert all(f'.page("{path}")' in served for path in paths.values())
+    assert not any(PATHS[path] for path in paths.values()), "a probe has no token"
     assert {probe["httpGet"]["port"] for probe in PROBES.values()} == {"http"}
 
 
@@ -114,7 +134,8 @@ def test_services_of_the_namespace_do_not_look_like_settings() -> None:
 def test_what_it_may_write_to_is_mounted() -> None:
     volumes = {volume["name"] for volume in POD["volumes"]}
     assert {mount["name"] for mount in WORKER["volumeMounts"]} == volumes
-    assert [mount["mountPath"] for mount in WORKER["volumeMounts"]] == ["/tmp"]
+    writable = [mount for mount in WORKER["volumeMounts"] if not mount.get("readOnly")]
+    assert [mount["mountPath"] for mount in writable] == ["/tmp"]
     assert "HOME=/tmp" in DOCKERFILE.read_text()
 
 
