@@ -5,7 +5,6 @@
 -- ARGV  the msgpack array ["ok"]
 local hash, list = KEYS[1], KEYS[2]
 redis.call('HSET', hash, 'field', 0)
-redis.call('HINCRBY', hash, 'field', 1)
 redis.call('HGET', hash, 'field')
 redis.call('HMGET', hash, 'field')
 redis.call('HGETALL', hash)
@@ -14,4 +13,5 @@ redis.call('HDEL', hash, 'field')
 redis.call('RPUSH', list, 'entry')
 redis.call('LLEN', list)
 redis.call('LTRIM', list, 1, 0)
+redis.call('TIME')
 return cmsgpack.unpack(ARGV[1])[1]

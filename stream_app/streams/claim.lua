@@ -3,8 +3,11 @@
 -- KEYS  meta, names
 -- ARGV  owner, kept for displays
 redis.call('HLEN', KEYS[2])
-redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-redis.call('HSET', KEYS[1], 'owner', ARGV[1])
+-- The clock keeps an epoch from being given twice when Redis was set back to an older copy.
+local now = redis.call('TIME')
+local now_us = tonumber(now[1]) * 1000000 + tonumber(now[2])
+local epoch = math.max(tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0') + 1, now_us)
+redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'owner', ARGV[1])
 return {
   redis.call('HMGET', KEYS[1], 'epoch', 'revision', 'offsets', 'model', 'outbox_first'),
   redis.call('HGETALL', KEYS[2]),

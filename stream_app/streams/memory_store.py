@@ -7,7 +7,7 @@ object; `stop` forgets nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 from stream_app.errors import Fenced, Incompatible, Moved
@@ -40,9 +40,16 @@ class _Partition:
 
 
 class MemoryStore:
-    """`StateStore` in memory."""
+    """`StateStore` in memory.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    now_us
+        The store's clock; by default epochs just count.
+    """
+
+    def __init__(self, now_us: Callable[[], int] = lambda: 0) -> None:
+        self._now_us = now_us
         self._partitions: defaultdict[int, _Partition] = defaultdict(_Partition)
         self._deployment: tuple[int, str] | None = None
         self._snapshots: dict[int, bytes] = {}
@@ -67,7 +74,8 @@ class MemoryStore:
 
     async def claim(self, partition: int, owner: str) -> Claim:  # noqa: ARG002
         stored = self._partitions[partition]
-        stored.position = replace(stored.position, epoch=stored.position.epoch + 1)
+        epoch = max(stored.position.epoch + 1, self._now_us())
+        stored.position = replace(stored.position, epoch=epoch)
         return Claim(stored.position, tuple(stored.outbox), dict(stored.names), dict(stored.erased))
 
     async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:

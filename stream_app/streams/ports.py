@@ -122,7 +122,8 @@ class Position:
     """Where a partition stands, as the store has it."""
 
     epoch: int
-    """Which owner; grows by one with each claim. 0: never claimed."""
+    """Which owner; grows with each claim. 0: never claimed. At least the store's clock in
+    microseconds, so that a store that was set back to an older copy does not give one twice."""
     revision: int = 0
     """Number of commits ever applied. Tells after an unknown outcome whether one was applied."""
     offsets: Mapping[str, int] = field(default_factory=dict)
@@ -194,7 +195,7 @@ class StateStore(Protocol):
         """What `register` remembered: (partitions, layout); None: nothing yet."""
 
     async def claim(self, partition: int, owner: str) -> Claim:
-        """Take ownership: increment the epoch, so that every earlier owner is fenced, and read
+        """Take ownership: raise the epoch, so that every earlier owner is fenced, and read
         what a new owner needs. `owner` is kept for displays. Raises `Fenced` when somebody else
         claimed it before all was read."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Protocol
@@ -32,16 +33,22 @@ class Backend(Protocol):
     async def picture(self) -> Any:
         """Everything that is stored, to be compared."""
 
+    async def set_back(self) -> None:
+        """To what it was before anything was stored."""
+
 
 class InMemory:
     def __init__(self) -> None:
-        self.one = MemoryStore()
+        self.one = MemoryStore(lambda: time.time_ns() // 1_000)
 
     async def store(self) -> StateStore:
         return self.one
 
     async def picture(self) -> Any:
         return copy.deepcopy(vars(self.one))
+
+    async def set_back(self) -> None:
+        self.one._partitions.clear()
 
 
 class InRedis:
@@ -58,6 +65,9 @@ class InRedis:
 
     async def picture(self) -> Any:
         return {key: await self.admin.dump(key) for key in await self.admin.keys("*")}
+
+    async def set_back(self) -> None:
+        await self.admin.flushdb()
 
     async def close(self) -> None:
         for store in self.stores:
@@ -128,7 +138,7 @@ async def test_a_claim_returns_what_the_last_owner_left(backend: Backend) -> Non
         ),
     )
     claim = await second.claim(P, "second")
-    assert claim.position == replace(left, epoch=2)
+    assert claim.position == replace(left, epoch=claim.position.epoch)
     assert claim.position.offsets == {"website-visits": 7, "engagement": 0}
     assert claim.outbox == (b"one", b"two")
     assert claim.names == {5: "pricing", 2**32 - 1: "Überblick"}
@@ -149,8 +159,20 @@ async def test_a_claim_fences_every_earlier_owner(backend: Backend) -> None:
 async def test_an_owner_that_claims_again_goes_on(store: StateStore) -> None:
     at = await store.commit(P, after(await claimed(store), offsets={"a": 1}))
     again = await claimed(store)
-    assert again == replace(at, epoch=at.epoch + 1)
+    assert again == replace(at, epoch=again.epoch)
+    assert again.epoch > at.epoch
     await store.commit(P, after(again, offsets={"a": 2}))
+
+
+async def test_an_epoch_is_not_given_twice_although_the_store_was_set_back(
+    backend: Backend,
+) -> None:
+    old, new = await backend.store(), await backend.store()
+    at = await claimed(old)
+    await backend.set_back()
+    assert (await claimed(new)).epoch > at.epoch
+    with pytest.raises(Fenced):
+        await old.commit(P, after(at, states=[("acme", b"late")]))
 
 
 async def test_each_partition_has_its_own_owner_and_content(store: StateStore) -> None:
@@ -170,7 +192,11 @@ async def test_a_commit_returns_the_position_that_is_stored(store: StateStore) -
     at = await claimed(store)
     new = await store.commit(P, after(at, offsets={"b": 2**53 - 1, "a": 3}, model_version=9))
     assert new == Position(
-        epoch=1, revision=1, offsets={"a": 3, "b": 2**53 - 1}, model_version=9, outbox_first=0
+        epoch=at.epoch,
+        revision=1,
+        offsets={"a": 3, "b": 2**53 - 1},
+        model_version=9,
+        outbox_first=0,
     )
     assert await store.position(P) == new
 
@@ -196,8 +222,8 @@ async def test_a_commit_writes_all_it_is_given(store: StateStore) -> None:
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
-        ({"epoch": 1}, Fenced),
-        ({"epoch": 3}, Fenced),
+        ({"epoch": -1}, Fenced),
+        ({"epoch": +1}, Fenced),
         ({"revision": 0}, Moved),
         ({"revision": 2}, Moved),
         ({"offsets": {"a": 4, "b": 6}}, Moved),
@@ -222,6 +248,8 @@ async def test_a_refused_commit_changes_nothing(
             summary=b"{}",
         ),
     )
+    if "epoch" in wrong:
+        wrong = {"epoch": at.epoch + wrong["epoch"]}
     before = await backend.picture()
     with pytest.raises(error):
         await store.commit(
@@ -253,7 +281,7 @@ async def test_of_two_commits_on_one_position_one_wins(backend: Backend) -> None
     winner = next(r for r in results if isinstance(r, Position))
     assert [type(r) for r in results if r is not winner] == [Moved]
     claim = await one.claim(P, "owner")
-    assert claim.position == replace(winner, epoch=2)
+    assert claim.position == replace(winner, epoch=claim.position.epoch)
     assert claim.outbox == ((await one.account(P, "acme"))[0],)
 
 
@@ -280,12 +308,12 @@ async def test_values_may_hold_any_bytes(store: StateStore) -> None:
 async def test_a_commit_may_be_large(store: StateStore) -> None:
     states = [(f"account-{n}", n.to_bytes(4, "big") * 256) for n in range(20_000)]
     outbox = [b"entry %d" % n for n in range(20_000)]
-    at = await store.commit(P, after(await claimed(store), states=states, outbox=outbox))
+    await store.commit(P, after(await claimed(store), states=states, outbox=outbox))
     claim = await store.claim(P, "owner")
     assert claim.outbox == tuple(outbox)
     assert await loaded(store) == dict(states)
     gone = [account for account, _ in states[:15_000]]
-    await store.commit(P, after(replace(at, epoch=2), removed=gone, outbox_first=19_999))
+    await store.commit(P, after(claim.position, removed=gone, outbox_first=19_999))
     assert await loaded(store) == dict(states[15_000:])
     assert (await store.claim(P, "owner")).outbox == (outbox[-1],)
 

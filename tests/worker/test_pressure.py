@@ -12,6 +12,7 @@ from tests.worker.world import PARTITIONS, SETTINGS, Node, World, until, with_wo
 MAX_BATCH = SETTINGS.worker.max_batch
 MESSAGES_OF_A_BATCH = 4 * MAX_BATCH
 """More than a batch leads to here."""
+MIB = 1024 * 1024
 
 
 async def test_a_full_outbox_stops_consumption_until_it_drains(
@@ -64,6 +65,35 @@ async def test_a_commit_is_bounded_in_bytes() -> None:
     assert len(world.read("dead-letters")) == 30
     largest = max(sum(len(entry) for entry in commit.outbox) for commit in node.calls.commits)
     assert largest < 20 * 1024 * 1024
+
+
+async def test_the_outbox_is_bounded_in_bytes() -> None:
+    """Few messages may be many bytes: dead letters keep what was refused as it came."""
+    world = await World.create([Line(VISITS, b"one key", b"x" * MIB)] * 30)
+    node = world.node(with_worker(max_batch=2, outbox_limit_bytes=4 * MIB))
+    publish = node.calls.stop("publish", times=PARTITIONS)
+    await node.start()
+    await publish.reached.wait()
+    await asyncio.sleep(60.0)
+    assert 4 * MIB <= sum(map(len, world.outbox)) < 7 * MIB
+    publish.released.set()
+    await world.settle()
+    assert len(world.read("dead-letters")) == 30
+    assert node.count("waits_seconds_total", what="outbox") > 50.0
+
+
+async def test_the_inboxes_are_bounded_in_bytes() -> None:
+    world = await World.create([Line(VISITS, b"one key", b"x" * MIB)] * 30)
+    node = world.node(with_worker(max_batch=4, inbox_limit_bytes=2 * MIB))
+    held = await node.start_and_hold("commit", 0)
+    await asyncio.sleep(10.0)
+    bytes_read = sum(partition.waiting_bytes for partition in node.worker._partitions.values())
+    assert 2 * MIB <= bytes_read < 2 * MIB + 4 * MIB
+    held.released.set()
+    await world.settle()
+    assert not any(partition.waiting_bytes for partition in node.worker._partitions.values())
+    assert len(world.read("dead-letters")) == 30
+    assert node.count("waits_seconds_total", what="inbox") > 5.0
 
 
 async def test_a_partition_that_waits_does_not_hold_up_the_others(world: World) -> None:
