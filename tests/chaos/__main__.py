@@ -57,6 +57,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "seed": outcome.options.seed,
         "seconds": round(outcome.seconds, 1),
         "workers": outcome.options.workers,
+        "overlap": outcome.options.overlap,
         "faults": dict(sorted(outcome.faults.items())),
         "records": outcome.records,
         "events": outcome.expected.events,
@@ -66,6 +67,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         **sums,
         **others,
         "duplicates": sum(tally.duplicates for tally in tallies.values()),
+        "refused_starts": outcome.refused_starts,
         "stale_account_segments": verdict.stale_account_segments,
         "topics": {
             name: {"expected": t.expected, "published": t.published, "duplicates": t.duplicates}
@@ -106,6 +108,7 @@ def _options(arguments: Sequence[str] | None) -> Options:
     add("--workers", type=int, default=defaults.workers, help="processes")
     add("--rate", type=float, default=defaults.rate, help="events a second")
     add("--only", action="append", choices=list(FAULTS), help="this kind of fault; repeatable")
+    add("--overlap", action="store_true", help="two faults at a time")
     add("--appendfsync", choices=["always", "everysec"], default=defaults.appendfsync)
     add("--keep", action="store_true", help="keep the workers' logs")
     given = parser.parse_args(arguments)
@@ -116,6 +119,7 @@ def _options(arguments: Sequence[str] | None) -> Options:
         kinds=tuple(given.only or ()),
         workers=given.workers,
         rate=given.rate,
+        overlap=given.overlap,
         appendfsync=given.appendfsync,
         keep=given.keep,
     )

@@ -54,6 +54,7 @@ async def _freeze(stage: Stage) -> Strike:
     async def heal() -> None:
         await asyncio.sleep(max(0.0, recovery.since + seconds - monotonic()))
         stage.fleet.thaw(slot)
+        recovery.by_new_owner = False  # a group without a broker does not miss it, and it goes on
 
     return Strike(f"SIGSTOP of worker {slot} for {seconds:.1f} s", recovery, heal)
 
@@ -106,6 +107,17 @@ FAULTS: dict[str, Fault] = {
     "redis-pause": _pause_redis,
     "broker-restart": _restart_broker,
 }
+
+
+TARGETS = {
+    "kill": "worker",
+    "freeze": "worker",
+    "stop": "worker",
+    "redis-restart": "redis",
+    "redis-pause": "redis",
+    "broker-restart": "broker",
+}
+"""What each strikes. Of faults that overlap, no two strike the same."""
 
 
 def rotation(random: Random, kinds: tuple[str, ...]) -> Iterator[str]:

@@ -16,6 +16,8 @@ from tests.services.guard import Guard
 
 ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.1
+_UNREACHABLE = 5
+"""Exit code of a start at which Kafka or Redis could not be reached."""
 _STOP_TIMEOUT_SECONDS = 120.0
 """Far more than a worker may take; a worker that needs it is reported."""
 
@@ -23,10 +25,15 @@ _STOP_TIMEOUT_SECONDS = 120.0
 @dataclass
 class _Running:
     process: subprocess.Popen[bytes]
+    log: Path
     guard: Guard
     """Ends the process should this one be killed, also if it is frozen then."""
     expected: bool = False
     """Whether its end was brought about here."""
+
+    def has_begun(self) -> bool:
+        """Whether it ever belonged to the group."""
+        return "owns partitions" in self.log.read_text(errors="replace")
 
 
 class Fleet:
@@ -36,6 +43,8 @@ class Fleet:
         self.size = size
         self.bad_exits: list[str] = []
         """Ends that nobody asked for, and stops that did not end with exit code 0."""
+        self.refused_starts = 0
+        """Starts that ended with exit code 5, because Kafka or Redis was away just then."""
         self._environment = {**os.environ, **environment}
         self._logs = logs
         self._running: dict[int, _Running] = {}
@@ -87,7 +96,10 @@ class Fleet:
             for slot, running in list(self._running.items()):
                 code = running.process.poll()
                 if code is not None and not running.expected:
-                    self.bad_exits.append(f"worker {slot} ended by itself with {code}")
+                    if code == _UNREACHABLE and not running.has_begun():
+                        self.refused_starts += 1
+                    else:
+                        self.bad_exits.append(f"worker {slot} ended by itself with {code}")
                     self._gone(slot)
                     self._start(slot)
             await asyncio.sleep(_POLL_SECONDS)
@@ -131,7 +143,7 @@ class Fleet:
                 stderr=file,
                 start_new_session=True,  # Ctrl-C is for the run; it stops the workers
             )
-        self._running[slot] = _Running(process, Guard(f"kill -9 {process.pid}"))
+        self._running[slot] = _Running(process, log, Guard(f"kill -9 {process.pid}"))
 
     def _gone(self, slot: int) -> None:
         self._running.pop(slot).guard.dismiss()

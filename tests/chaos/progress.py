@@ -38,7 +38,8 @@ class Recovery:
     before: dict[int, Mark]
     """A commit beyond this one is new."""
     by_new_owner: bool = False
-    """Only a commit under another epoch counts: the old owner may have one under way."""
+    """Only a commit under another epoch counts: the old owner may have one under way. May change
+    while the recovery is waited for."""
     seconds: dict[int, float] | None = None
 
     def notice(self, marks: Mapping[int, Mark], now: float) -> bool:

@@ -30,7 +30,7 @@ from stream_app.streams.partitioning import partition_of
 from stream_app.streams.redis_store import RedisStore
 from tests.chaos import setup, traffic
 from tests.chaos.evidence import Evidence, ends, gather
-from tests.chaos.faults import FAULTS, Stage, Strike, rotation
+from tests.chaos.faults import FAULTS, TARGETS, Stage, Strike, rotation
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.oracle import Expected, Oracle
@@ -58,6 +58,8 @@ class Outcome:
     unrecovered: list[str] = field(default_factory=list)
     """What did not go on within `_PATIENCE_SECONDS`."""
     bad_exits: list[str] = field(default_factory=list)
+    refused_starts: int = 0
+    """Of workers, while Kafka or Redis was away; they were started again."""
     tracebacks: list[str] = field(default_factory=list)
     records: int = 0
     """On the input topics."""
@@ -112,6 +114,7 @@ class _Run:
             await self._come_to_rest()
             await self._fleet.stop_all()
             self._out.bad_exits = self._fleet.bad_exits
+            self._out.refused_starts = self._fleet.refused_starts
             self._out.tracebacks = _tracebacks(self._fleet.log_files())
             names = {*_CONSUMED, CHANGES, SPIKES, ACCOUNTS, LETTERS, FORWARDED}
             self._judge(await gather(self._broker.address, self._progress, names))
@@ -146,16 +149,27 @@ class _Run:
         faults = rotation(self._random, kinds)
         if self._options.rounds is not None:
             faults = islice(faults, self._options.rounds * len(kinds))
+        running: dict[str, asyncio.Task[None]] = {}
         try:
             for kind in faults:
-                await asyncio.sleep(self._random.uniform(0.3, 2.0))
+                await self._gap(TARGETS[kind], running)
                 if self._options.rounds is None and self._elapsed() >= self._options.seconds:
                     break
-                await self._fault(kind, stage)
+                running[TARGETS[kind]] = asyncio.create_task(self._fault(kind, stage))
+            await asyncio.gather(*running.values())
         finally:
             done.set()
             await load
         self._out.seconds = self._elapsed()
+
+    async def _gap(self, target: str, running: dict[str, asyncio.Task[None]]) -> None:
+        """Wait until the next fault, which strikes `target`, may begin."""
+        most = 1 if self._options.overlap else 0
+        while target in running or len(running) > most:
+            await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
+            for each in [each for each, task in running.items() if task.done()]:
+                running.pop(each).result()
+        await asyncio.sleep(self._random.uniform(0.3, 2.0))
 
     async def _fault(self, kind: str, stage: Stage) -> None:
         at = self._elapsed()

@@ -37,6 +37,8 @@ class Options:
     workers: int = 3
     rate: float = 120.0
     """Events a second."""
+    overlap: bool = False
+    """Two faults at a time, of different servers or a server and a worker."""
     appendfsync: str = "always"
     """Of Redis' append-only file."""
     keep: bool = False
