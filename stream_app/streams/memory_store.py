@@ -7,7 +7,7 @@ object; `stop` forgets nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from stream_app.errors import Fenced, Incompatible, Moved
@@ -123,6 +123,13 @@ class MemoryStore:
     async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
         stored = self._partitions[partition]
         return stored.states.get(account_id), stored.profiles.get(account_id)
+
+    async def profiles(self, partition: int, accounts: Sequence[str]) -> list[bytes | None]:
+        stored = self._partitions[partition].profiles
+        return [stored.get(account) for account in accounts]
+
+    async def outbox_length(self, partition: int) -> int:
+        return len(self._partitions[partition].outbox)
 
     async def names(self, partition: int) -> dict[int, str]:
         return dict(self._partitions[partition].names)

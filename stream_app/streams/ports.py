@@ -102,6 +102,25 @@ class EventLog(Protocol):
         is in the state store; a failure here is ignored."""
 
 
+class LogReader(Protocol):
+    """Reading Kafka from outside of any group: every stretch of a topic, as often as one likes."""
+
+    async def start(self) -> None:
+        """Connect. Raises `Unavailable` or `ConfigError`."""
+
+    async def stop(self) -> None: ...
+
+    async def stretches(self, topic: str, since_us: int | None = None) -> dict[int, range]:
+        """The offsets that each partition has now, from the oldest to the newest. `since_us`: from
+        the first record on that was written at this instant or later. Raises `Incompatible` when
+        there is no such topic, or `Unavailable`."""
+
+    def read(self, topic: str, stretches: Mapping[int, range]) -> AsyncIterator[list[Record]]:
+        """The records of these stretches in batches of bounded size, of each partition in offset
+        order. Offsets that are gone are passed over. One `read` at a time; it may be left before
+        its end. Raises `Unavailable`."""
+
+
 class Publisher(Protocol):
     """Producing side of Kafka."""
 
@@ -220,6 +239,12 @@ class StateStore(Protocol):
 
     async def account(self, partition: int, account_id: str) -> tuple[bytes | None, bytes | None]:
         """(state, profile) of one account, None where absent."""
+
+    async def profiles(self, partition: int, accounts: Sequence[str]) -> list[bytes | None]:
+        """The profile of each of these accounts, None where absent."""
+
+    async def outbox_length(self, partition: int) -> int:
+        """How many outbox entries are not trimmed yet."""
 
     async def names(self, partition: int) -> dict[int, str]:
         """Topic names by hash, for displays; an owner gets them with its claim."""

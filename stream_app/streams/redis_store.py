@@ -167,6 +167,17 @@ class RedisStore:
         state, profile = await self._calls.script(_ACCOUNT, keys, account_id, write=False)
         return state, profile
 
+    async def profiles(self, partition: int, accounts: Sequence[str]) -> list[bytes | None]:
+        if not accounts:
+            return []
+        (key,) = self._keys(partition, "profile")
+        found: list[bytes | None] = await self._calls.call(key, "HMGET", key, *accounts)
+        return found
+
+    async def outbox_length(self, partition: int) -> int:
+        (key,) = self._keys(partition, "outbox")
+        return int(await self._calls.call(key, "LLEN", key))
+
     async def names(self, partition: int) -> dict[int, str]:
         (key,) = self._keys(partition, "names")
         return _names(await self._calls.call(key, "HGETALL", key))

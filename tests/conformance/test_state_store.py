@@ -328,6 +328,14 @@ async def test_removed_accounts_go_with_state_and_profile(store: StateStore) -> 
     assert await store.account(P, "globex") == (b"new life", None)
 
 
+async def test_profiles_come_in_the_order_asked_for(store: StateStore) -> None:
+    both = [("acme", b"x"), ("globex", b"y")]
+    await store.commit(P, after(await claimed(store), states=both, profiles=both))
+    assert await store.profiles(P, ["globex", "unknown", "acme"]) == [b"y", None, b"x"]
+    assert await store.profiles(P, []) == []
+    assert await store.profiles(P + 1, ["acme"]) == [None]
+
+
 async def test_names_collect(store: StateStore) -> None:
     at = await store.commit(P, after(await claimed(store), names=[(1, "one"), (2, "two")]))
     await store.commit(P, after(at, names=[(2, "two"), (3, "three")]))
@@ -355,6 +363,14 @@ async def test_the_outbox_is_trimmed_by_absolute_index(store: StateStore) -> Non
     await store.trim(P, at.epoch, 3)
     claim = await store.claim(P, "owner")
     assert (claim.position.outbox_first, claim.outbox) == (3, (b"3",))
+
+
+async def test_the_length_of_the_outbox_is_what_is_not_trimmed(store: StateStore) -> None:
+    assert await store.outbox_length(P) == 0
+    at = await store.commit(P, after(await claimed(store), outbox=[b"0", b"1", b"2"]))
+    assert await store.outbox_length(P) == 3
+    await store.trim(P, at.epoch, 2)
+    assert await store.outbox_length(P) == 1
 
 
 async def test_trimming_again_or_less_changes_nothing(backend: Backend, store: StateStore) -> None:
