@@ -104,7 +104,9 @@ class FeatureTable:
     """Records by account id. Rows are the handle used everywhere; they only move when an account is
     removed, which happens between steps."""
 
-    def __init__(self, capacity: int = 1_024) -> None:
+    def __init__(self, capacity: int = 1_024, *, due_ahead: int = 4_096) -> None:
+        """`due_ahead`: how many due rows a search through the whole table remembers, so that small
+        portions of a large wave do not cost a search each."""
         self._pages = Pages(ACCOUNT, capacity)
         self.data = self._pages.array()
         self.due_us = np.full(capacity, NEVER, np.int64)
@@ -119,6 +121,11 @@ class FeatureTable:
         """Snapshot that the accounts are being checked under."""
         self.unchecked_from = 0
         """Rows from here on may not have been looked at under that snapshot."""
+        self._due_ahead = due_ahead
+        self._due: Rows = np.empty(0, np.int64)
+        """What the last search for due rows has found; some may no longer be due."""
+        self._due_to_us = 0
+        """It has found all that were due before this instant, and some that were due then."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -139,11 +146,11 @@ class FeatureTable:
 
     def due_before(self, until_us: int, limit: int) -> Rows:
         """Rows whose next silence check is due before an instant, longest due first."""
-        due_us = self.due_us[: len(self.ids)]
-        rows = np.flatnonzero(due_us < until_us)
-        if len(rows) > limit:
-            rows = rows[np.argpartition(due_us[rows], limit - 1)[:limit]]
-        return rows[np.argsort(due_us[rows], kind="stable")]
+        rows = self._due[self.due_us[self._due] <= min(until_us - 1, self._due_to_us)]
+        if len(rows) < limit:
+            rows = self._search_due(until_us, max(limit, self._due_ahead))
+        self._due = rows = rows[np.argsort(self.due_us[rows], kind="stable")]
+        return rows[:limit]
 
     def take_unchecked(self, limit: int) -> Rows:
         """The next rows to look at under a new snapshot."""
@@ -194,6 +201,16 @@ class FeatureTable:
         if row < self.unchecked_from <= last:
             self.unchecked_from = row  # the moved row has not been looked at
         self.unchecked_from = min(self.unchecked_from, last)
+        self._due = self._due[:0]  # its rows may be others' now
+
+    def _search_due(self, until_us: int, limit: int) -> Rows:
+        due_us = self.due_us[: len(self.ids)]
+        rows = np.flatnonzero(due_us < until_us)
+        self._due_to_us = until_us - 1
+        if len(rows) > limit:
+            rows = rows[np.argpartition(due_us[rows], limit - 1)[:limit]]
+            self._due_to_us = int(due_us[rows].max())
+        return rows
 
     def _row(self, account: str) -> int:
         row = self.rows.get(account)

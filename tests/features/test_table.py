@@ -127,6 +127,53 @@ def test_due_rows_come_longest_due_first() -> None:
     assert table.due_before(10, 2).tolist() == []
 
 
+@given(
+    st.lists(st.integers(0, 60), max_size=40),
+    st.lists(st.tuples(st.integers(0, 70), st.integers(1, 8), st.booleans()), max_size=12),
+    st.integers(1, 10),
+)
+def test_due_rows_are_the_same_however_small_the_portions(
+    due_us: list[int], portions: list[tuple[int, int, bool]], ahead: int
+) -> None:
+    """And however many of them a search remembers."""
+    table = FeatureTable(due_ahead=ahead)
+    rows = table.rows_of([str(i) for i in range(len(due_us))])
+    table.due_us[rows] = due_us
+    for until_us, limit, removes in portions:
+        expected = sorted(due for due in table.due_us[: len(table)].tolist() if due < until_us)
+        found = table.due_before(until_us, limit)
+        assert table.due_us[found].tolist() == expected[:limit]
+        assert len(set(found.tolist())) == len(found)
+        table.due_us[found] += 50
+        if removes and len(table):
+            table.remove(table.ids[0])
+
+
+def test_small_portions_of_a_wave_do_not_cost_a_search_each() -> None:
+    table, searches = FeatureTable(due_ahead=500), 0
+    rows = table.rows_of([str(i) for i in range(1_000)])
+    table.due_us[rows] = 7
+    for _ in range(100):
+        known = table._due
+        found = table.due_before(8, 10)
+        searches += not np.isin(found, known).all()
+        table.due_us[found] = NEVER
+    assert len(table.due_before(8, 10)) == 0
+    assert searches == 2
+
+
+def test_a_row_that_falls_due_between_two_portions_is_found() -> None:
+    table = FeatureTable()
+    rows = table.rows_of([str(i) for i in range(4)])
+    table.due_us[rows] = [10, 20, 500, 500]
+    assert table.due_before(100, 1).tolist() == [0]
+    table.due_us[[0, 2]] = [500, 15]
+    found = [table.due_before(100, 2).tolist()]
+    table.due_us[[1]] = 500
+    found.append(table.due_before(100, 2).tolist())
+    assert sorted({row for portion in found for row in portion}) == [1, 2]
+
+
 def test_unchecked_rows_are_taken_once_each() -> None:
     table = FeatureTable()
     table.rows_of([str(i) for i in range(5)])
