@@ -95,8 +95,9 @@ async def _restart_broker(stage: Stage) -> Strike:
     await asyncio.to_thread(stage.broker.start)
     # What was read before still gets committed. Only what follows the broker's return counts.
     recovery.before = dict(stage.progress.marks)
+    seconds = monotonic() - recovery.since
     how = "kill -9" if crash else "orderly stop"
-    return Strike(f"Kafka: {how} and start", recovery, _nothing)
+    return Strike(f"Kafka: {how}, away for {seconds:.1f} s", recovery, _nothing)
 
 
 FAULTS: dict[str, Fault] = {
