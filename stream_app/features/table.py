@@ -146,10 +146,10 @@ class FeatureTable:
 
     def due_before(self, until_us: int, limit: int) -> Rows:
         """Rows whose next silence check is due before an instant, longest due first."""
-        rows = self._due[self.due_us[self._due] <= min(until_us - 1, self._due_to_us)]
+        rows = self._known_due(until_us)
         if len(rows) < limit:
-            rows = self._search_due(until_us, max(limit, self._due_ahead))
-        self._due = rows = rows[np.argsort(self.due_us[rows], kind="stable")]
+            self._search_due(until_us, max(limit, self._due_ahead))
+            rows = self._known_due(until_us)
         return rows[:limit]
 
     def take_unchecked(self, limit: int) -> Rows:
@@ -203,14 +203,20 @@ class FeatureTable:
         self.unchecked_from = min(self.unchecked_from, last)
         self._due = self._due[:0]  # its rows may be others' now
 
-    def _search_due(self, until_us: int, limit: int) -> Rows:
+    def _known_due(self, until_us: int) -> Rows:
+        due_us = self.due_us[self._due]
+        order = np.argsort(due_us, kind="stable")
+        self._due = self._due[order[: np.count_nonzero(due_us <= self._due_to_us)]]
+        return self._due[self.due_us[self._due] < until_us]
+
+    def _search_due(self, until_us: int, limit: int) -> None:
         due_us = self.due_us[: len(self.ids)]
         rows = np.flatnonzero(due_us < until_us)
         self._due_to_us = until_us - 1
         if len(rows) > limit:
             rows = rows[np.argpartition(due_us[rows], limit - 1)[:limit]]
             self._due_to_us = int(due_us[rows].max())
-        return rows
+        self._due = rows
 
     def _row(self, account: str) -> int:
         row = self.rows.get(account)
