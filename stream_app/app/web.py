@@ -55,7 +55,7 @@ def _pages(worker: Worker, settings: WebSettings) -> Any:
     token = settings.token.get_secret_value()
 
     @web.middleware
-    async def answer(request: web.Request, _: _Handler) -> web.StreamResponse:
+    async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:  # noqa: ARG001
         response = _answer(request, worker, token)
         response.headers[hdrs.SERVER] = "stream-app"  # else the versions of aiohttp and Python
         return response

@@ -1,0 +1,1 @@
+"""Who may do what: credentials, encryption, rights and secrets, against real servers."""
