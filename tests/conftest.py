@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.services import Service, ServiceError, kafka, redis
+from tests.services.redis_users import WORKER, as_user, install_users
 
 # A property is slow on a busy machine without being wrong. On CI the same examples every time.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -61,10 +62,19 @@ def topic_prefix() -> str:
 
 @pytest.fixture
 def redis_url(redis_service: Service) -> str:
-    """URL of an empty Redis database."""
+    """URL of an empty Redis database, for an administrator."""
     with Redis.from_url(redis_service.url) as client:
         client.flushdb()
     return redis_service.url
+
+
+@pytest.fixture
+def worker_redis_url(redis_service: Service, redis_url: str) -> str:
+    """URL of that database for the user that workers have: keys begin with `sa:`."""
+    if redis_service.pid is None:
+        with Redis.from_url(redis_url) as client:
+            install_users(client)
+    return as_user(redis_url, WORKER)
 
 
 def _running(make: Callable[[], Service]) -> Iterator[Service]:

@@ -145,7 +145,8 @@ class RedisCalls:
             await connection.disconnect(nowait=True)
             kind = OutcomeUnknown if write else Unavailable
             raise kind(
-                f"{self._where(address)} gave no answer to {command[0]}: {self._text(error)}"
+                f"{self._where(address)} gave no answer to {command[0]}: {self._text(error)}",
+                hint="look whether Redis is busy or stopped; a worker tries again by itself",
             ) from None
         except BaseException:
             await connection.disconnect(nowait=True)

@@ -52,9 +52,11 @@ class InMemory:
 
 
 class InRedis:
-    def __init__(self, url: str) -> None:
+    """Stores log in as workers do (deploy/redis/users.acl)."""
+
+    def __init__(self, url: str, worker_url: str) -> None:
         self.admin = Redis.from_url(url)
-        self.settings = RedisSettings(url=SecretStr(url), load_chunk=100)
+        self.settings = RedisSettings(url=SecretStr(worker_url), load_chunk=100)
         self.stores: list[RedisStore] = []
 
     async def store(self) -> StateStore:
@@ -80,7 +82,8 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     if request.param == "memory":
         yield InMemory()
         return
-    in_redis = InRedis(request.getfixturevalue("redis_url"))
+    urls = (request.getfixturevalue(name) for name in ("redis_url", "worker_redis_url"))
+    in_redis = InRedis(*urls)
     yield in_redis
     await in_redis.close()
 

@@ -110,7 +110,7 @@ def test_no_server_survives_the_process_that_started_it(number: signal.Signals) 
         )
         addresses = [
             settings["STREAM_APP_KAFKA__BOOTSTRAP_SERVERS"],
-            urlsplit(settings["STREAM_APP_REDIS__URL"]).netloc,
+            urlsplit(settings["STREAM_APP_REDIS__URL"]).netloc.rpartition("@")[2],
         ]
         assert all(is_open(address) for address in addresses)
         parent.send_signal(number)

@@ -115,7 +115,7 @@ class Stack:
 
 @pytest.fixture
 async def stack(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka_bootstrap: str, worker_redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> AsyncIterator[Stack]:
     group = f"{topic_prefix}group"
     kafka = KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, group=group)
@@ -125,8 +125,7 @@ async def stack(
         "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
         "STREAM_APP_KAFKA__TOPIC_PREFIX": topic_prefix,
         "STREAM_APP_KAFKA__GROUP": group,
-        "STREAM_APP_REDIS__URL": redis_url,
-        "STREAM_APP_REDIS__PREFIX": topic_prefix,
+        "STREAM_APP_REDIS__URL": worker_redis_url,
         "STREAM_APP_SEGMENTS__WARM_START_VECTORS": str(WARM_START),
         "STREAM_APP_WEB__PORT": str(port),
     }
@@ -196,12 +195,8 @@ async def test_a_model_is_trained_and_moves_accounts_while_the_stream_runs(stack
 
 async def test_a_trainer_that_cannot_go_on_does_not_stop_the_stream(stack: Stack) -> None:
     """The checkpoint in Redis is of another catalogue of features: said once, with what to do."""
-    store = RedisStore(
-        RedisSettings(
-            url=stack.environment["STREAM_APP_REDIS__URL"],  # type: ignore[arg-type]
-            prefix=stack.kafka.topic_prefix,
-        )
-    )
+    url = stack.environment["STREAM_APP_REDIS__URL"]
+    store = RedisStore(RedisSettings(url=url))  # type: ignore[arg-type]
     checkpoint = json.loads(Trainer(SegmentSettings()).checkpoint()) | {"catalogue": "other"}
     await store.save_trainer_checkpoint(json.dumps(checkpoint).encode())
     await store.stop()

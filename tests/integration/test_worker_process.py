@@ -56,18 +56,17 @@ class Stack:
 
 
 @pytest.fixture
-def stack(kafka_bootstrap: str, redis_url: str, topic_prefix: str) -> Stack:
+def stack(kafka_bootstrap: str, worker_redis_url: str, topic_prefix: str) -> Stack:
     group = f"{topic_prefix}group"
     return Stack(
         KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, group=group),
-        RedisSettings(url=redis_url, prefix=topic_prefix),  # type: ignore[arg-type]
+        RedisSettings(url=worker_redis_url),  # type: ignore[arg-type]
         {
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
             "STREAM_APP_KAFKA__TOPIC_PREFIX": topic_prefix,
             "STREAM_APP_KAFKA__GROUP": group,
             "STREAM_APP_KAFKA__SESSION_TIMEOUT_MS": "6000",
-            "STREAM_APP_REDIS__URL": redis_url,
-            "STREAM_APP_REDIS__PREFIX": topic_prefix,
+            "STREAM_APP_REDIS__URL": worker_redis_url,
             "STREAM_APP_SEGMENTS__TRAIN": "false",
             "STREAM_APP_WORKER__SHUTDOWN_SECONDS": str(SHUTDOWN_SECONDS),
             "STREAM_APP_WORKER__MAX_BATCH": "40",

