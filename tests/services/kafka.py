@@ -11,7 +11,7 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -63,6 +63,9 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "3000",
 }
+Configure = Callable[[dict[str, str], Path], list[str]]
+"""Changes the settings of a broker whose files lie in the folder; returns further arguments for
+preparing its storage."""
 ADVICE = f"""Do one of these:
   - install Java {JAVA_AT_LEAST} and Maven: apt-get install openjdk-17-jre-headless maven
   - start Docker
@@ -80,7 +83,7 @@ def kafka(*, own: bool = False) -> Service:
         url = f"kafka://{address}"
         first = address.split(",")[0]
         return External("Kafka", variable=VARIABLE, address=address, url=url, probe=_probe(first))
-    ways = [("Docker", _from_docker), ("Maven and Java", _from_maven)]
+    ways = [("Docker", _from_docker), ("Maven and Java", from_maven)]
     return first_available("Kafka", ways, advice=ADVICE)
 
 
@@ -146,7 +149,8 @@ def _from_docker() -> Service:
     )
 
 
-def _from_maven() -> Service:
+def from_maven(configure: Configure | None = None) -> Service:
+    """A Kafka in a process of its own, not started yet. Raises UnavailableError."""
     java = _java()
     key = f"kafka-{_version()}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:8]}"
     jars = cached(key, _fetch_jars)
@@ -157,7 +161,8 @@ def _from_maven() -> Service:
     settings["log.dirs"] = str(home / "data")
     command = [java, *JVM_OPTIONS, "-cp", f"{jars}/*"]
     try:
-        config = _format(home, settings, java=command)
+        further = configure(settings, home) if configure else []
+        config = _format(home, settings, further, java=command)
     except BaseException:
         shutil.rmtree(home)
         raise
@@ -172,14 +177,16 @@ def _from_maven() -> Service:
     )
 
 
-def _format(home: Path, settings: Mapping[str, str], *, java: list[str]) -> Path:
+def _format(
+    home: Path, settings: Mapping[str, str], further: list[str], *, java: list[str]
+) -> Path:
     """Write the settings and prepare the data folder. Returns the settings' file."""
     config = home / "server.properties"
     config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     arguments = ["format", "--standalone", f"--cluster-id={cluster}", f"--config={config}"]
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", *arguments],
+        [*java, "kafka.tools.StorageTool", *arguments, *further],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
