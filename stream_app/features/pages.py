@@ -36,7 +36,7 @@ class Pages:
             self._map.resize(size)
         except (BufferError, SystemError):  # somebody has an array; no mremap here
             larger = _zeroed(size)
-            larger[: len(self._map)] = self._map  # type: ignore[index]
+            larger[: len(self._map)] = self._map
             self._map = larger
 
 

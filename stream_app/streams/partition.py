@@ -110,6 +110,11 @@ class Partition:
         """Counts of the partition as of now."""
         return self._processor.summary(self._context.clock.now_us())
 
+    @property
+    def publishing(self) -> bool:
+        """Whether Kafka takes what it is given."""
+        return not self._relay.failing
+
     def offer(self, records: Sequence[Record]) -> None:
         """Hand over records that were read."""
         if self.ready and not self._paused:

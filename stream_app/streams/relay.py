@@ -51,6 +51,8 @@ class Relay:
         self.pending = 0
         """Messages not yet acknowledged."""
         self.pending_bytes = 0
+        self.failing = False
+        """Whether Kafka did not take the oldest of them when it was last tried."""
         self._partition = str(partition)
         self._publisher, self._clock, self._metrics = publisher, clock, metrics
         self._parcels: deque[_Parcel] = deque()
@@ -105,11 +107,13 @@ class Relay:
             try:
                 await self._publisher.publish(messages)
             except Unavailable as error:
+                self.failing = True
                 log.warning("partition %s waits for Kafka to publish: %s", self._partition, error)
                 await backoff.wait()
                 self._metrics.waits.labels("kafka").inc(self._clock.monotonic() - began)
                 continue
             backoff.reset()
+            self.failing = False
             self._acknowledge(chunk, len(messages), began)
 
     def _chunk(self) -> list[_Parcel]:

@@ -73,13 +73,14 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether log and store are reached and every partition that is owned is being read."""
+        """Whether log and store are reached, and every partition that is owned is being read and
+        published."""
         return (
             self._registered.is_set()
             and self._reached
             and self._stored
             and not self._stopping.is_set()
-            and all(partition.ready for partition in self._partitions.values())
+            and all(p.ready and p.publishing for p in self._partitions.values())
         )
 
     async def start(self) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,9 +38,12 @@ from tests.integration.test_real_input import (
     settled,
     worker_process,
 )
+from tests.services import kafka
+from tests.services.base import free_port
 
 SHUTDOWN_SECONDS = 20
 NOWHERE = "localhost:1"
+AWAY_SECONDS = 60.0
 
 
 @dataclass
@@ -57,6 +61,10 @@ class Stack:
 
 @pytest.fixture
 def stack(kafka_bootstrap: str, worker_redis_url: str, topic_prefix: str) -> Stack:
+    return stack_at(kafka_bootstrap, worker_redis_url, topic_prefix)
+
+
+def stack_at(kafka_bootstrap: str, redis_url: str, topic_prefix: str) -> Stack:
     group = f"{topic_prefix}group"
     return Stack(
         KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, group=group),
@@ -229,6 +237,12 @@ class Run:
 
 @pytest.fixture
 async def made(stack: Stack, replayed: Replayed, tmp_path: Path) -> AsyncIterator[Run]:
+    async with run_on(stack, replayed, tmp_path) as run:
+        yield run
+
+
+@asynccontextmanager
+async def run_on(stack: Stack, replayed: Replayed, tmp_path: Path) -> AsyncIterator[Run]:
     """Topics and the model."""
     await stack.create_topics()
     store = RedisStore(stack.redis)
@@ -273,3 +287,58 @@ async def test_a_killed_worker_costs_nothing(made: Run) -> None:
         assert await made.applied() < total, "it was killed under load"
         await made.finish(other)
         assert len(await made.owners()) == 1
+
+
+async def test_a_broker_that_is_away_for_a_minute_costs_time_but_no_memory(
+    replayed: Replayed, worker_redis_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The worker has records in hand when the broker goes. It takes no more of them than the outbox
+    may hold, says what it waits for, is not ready, and goes on when the broker is back."""
+    outbox_limit, port = 60, free_port()
+    with kafka(own=True) as broker:
+        stack = stack_at(broker.address, worker_redis_url, topic_prefix)
+        stack.environment |= {
+            "STREAM_APP_WORKER__OUTBOX_LIMIT": str(outbox_limit),
+            "STREAM_APP_WEB__PORT": str(port),
+        }
+        async with run_on(stack, replayed, tmp_path) as run:
+            await run.publish()
+            with worker_process(stack.environment, run.logs / "worker.log") as worker:
+                await run.until(len(replayed.lines) // 10)
+                await asyncio.to_thread(broker.kill)
+                memory = resident_mib(worker.pid)
+                await asyncio.sleep(AWAY_SECONDS)
+                assert resident_mib(worker.pid) < memory + 32
+                assert await outboxes(run.store) < PARTITIONS * (outbox_limit + 4 * 40)
+                assert await run.applied() < len(replayed.lines)
+                assert worker.poll() is None
+                assert await answer(port, "/health/live") == 200
+                assert await answer(port, "/health/ready") == 503
+                await asyncio.to_thread(broker.start)
+                await run.finish(worker)
+                await ready(port)
+            log = (run.logs / "worker.log").read_text()
+    assert "waits for Kafka to publish" in log
+    assert "messages (" in log, "the outbox was full"
+    assert len(log.splitlines()) < AWAY_SECONDS * PARTITIONS * 4, "it does not flood the log"
+
+
+def resident_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def answer(port: int, path: str) -> int:
+    """The HTTP status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return int(line.split()[1])
+
+
+async def ready(port: int) -> None:
+    async with asyncio.timeout(30):
+        while await answer(port, "/health/ready") != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # what is awaited happens in another process

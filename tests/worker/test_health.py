@@ -42,6 +42,18 @@ async def test_a_worker_that_does_not_reach_kafka_or_redis_is_not_ready(
     await until(lambda: node.worker.ready)
 
 
+async def test_a_worker_that_cannot_publish_is_not_ready(world: World) -> None:
+    node = world.node()
+    node.calls.fail("publish", Unavailable("away"), times=20)
+    await node.start()
+    await until(lambda: bool(node.worker._partitions) and world.positions != {})
+    await until(
+        lambda: not node.worker.ready and node.count("waits_seconds_total", what="kafka") > 0
+    )
+    await world.settle()
+    assert node.worker.ready
+
+
 async def test_a_worker_that_stands_still_is_not_alive(world: World) -> None:
     node = world.node()
     poll = node.calls.stop("poll", skip=3)
