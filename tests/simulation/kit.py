@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from stream_app.control import Controls
 from stream_app.engine import Effects, Engine
 from stream_app.events.batch import EventBatch, hash32
+from stream_app.events.control import Control
 from stream_app.events.instants import DAY
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.segments.snapshot import SegmentModel, Snapshot, read_snapshot, write_snapshot
@@ -17,7 +20,8 @@ from stream_app.segments.trainer import Trainer
 from stream_app.settings import InputSettings, SegmentSettings, Settings, WorkerSettings
 from stream_app.streams.processor import Pipeline
 from tests.engine.scenario import EAGER_SPIKES
-from tests.simulation.plan import POISON, START_US, Shape
+from tests.simulation.constants import POISON, START_US
+from tests.simulation.plan import Shape
 
 _POISON_HASHES = frozenset(map(hash32, POISON))
 
@@ -39,6 +43,15 @@ class FragileEngine(Engine):
         if not _POISON_HASHES.isdisjoint(batch.id_hash.tolist()):
             raise ZeroDivisionError("a planted failure")
         return super().step(table, batch, assigner, now_us)
+
+
+class FragileControls(Controls):
+    """Fails on the planted control records."""
+
+    def apply(self, table: Any, events: Sequence[Control], *more: Any) -> Effects:
+        if any(event.id in POISON for event in events):
+            raise ZeroDivisionError("a planted failure")
+        return super().apply(table, events, *more)
 
 
 @cache
@@ -64,10 +77,11 @@ def settings_of(shape: Shape) -> Settings:
 
 @cache
 def pipeline_of(settings_key: Shape) -> Pipeline:
-    """The pipeline for the settings of a shape, with an engine that can fail."""
+    """The pipeline for the settings of a shape, with parts that can fail."""
     settings = settings_of(settings_key)
     pipeline = Pipeline(settings)
     pipeline.engine = FragileEngine(settings)
+    pipeline.controls = FragileControls(pipeline.columns, settings.scores)
     return pipeline
 
 

@@ -6,22 +6,25 @@ one is found out.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, digest_of
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.memory_store import MemoryStore
+from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Claim, Commit, Message, Position
+from tests.simulation.constants import CONTROL, PARTITIONS
+from tests.simulation.lives import Lives
 from tests.simulation.loop import Process
 
 entry_of = msgspec.msgpack.Encoder().encode
 """A message as it lies in the outbox; serves as its identity."""
+from_entry = msgspec.msgpack.Decoder(Message).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Batch:
 class _Book:
     """One partition."""
 
+    lives: Lives
     owner: tuple[Process, int] | None = None
     """The process that claimed it last, and the epoch it got."""
     offsets: dict[str, int] = field(default_factory=dict)
@@ -46,15 +50,19 @@ class _Book:
     outbox_first: int = 0
     outbox: list[bytes] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
+    erased: dict[str, bytes] = field(default_factory=dict)
+    """What was committed of accounts that were erased."""
 
     def copy(self) -> _Book:
         return _Book(
+            self.lives.copy(),
             self.owner,
             dict(self.offsets),
             self.model_version,
             self.outbox_first,
             list(self.outbox),
             list(self.batches),
+            dict(self.erased),
         )
 
 
@@ -62,18 +70,23 @@ class Ledger:
     """Wraps the store; every call of every process comes through here."""
 
     def __init__(
-        self, store: MemoryStore, violate: Callable[[str], None], note: Callable[[str], None] | None
+        self,
+        store: MemoryStore,
+        refused: Collection[bytes],
+        violate: Callable[[str], None],
+        note: Callable[[str], None] | None,
     ) -> None:
         self.store = store
-        self.books: defaultdict[int, _Book] = defaultdict(_Book)
+        self.books = {p: _Book(Lives(p, refused)) for p in range(PARTITIONS)}
         self.committed: set[bytes] = set()
         """Every outbox entry that was ever committed."""
         self.published: set[bytes] = set()
         """Every message that was ever appended to the log."""
         self.set_back = False
         """Whether the store was ever set back to an older copy."""
-        self.reused_epochs = 0
-        """Writes of an owner whose epoch was given to another one after the store was set back."""
+        self.belated: set[str] = set()
+        """Accounts of which a process published that did not own them any more, or after it had
+        stopped waiting for the answer: what the log has last of them may be an older message."""
         self._violate, self._note = violate, note
 
     async def claim(self, process: Process, partition: int, owner: str) -> Claim:
@@ -84,6 +97,8 @@ class Ledger:
             self._note(f"{process} claims partition {partition} with epoch {claim.position.epoch}")
         if list(claim.outbox) != book.outbox:
             self._violate(f"claim of partition {partition}: not the outbox that was committed")
+        if claim.erased != book.erased:
+            self._violate(f"claim of partition {partition}: not the erasures that were committed")
         return claim
 
     async def commit(
@@ -106,7 +121,10 @@ class Ledger:
             self._violate(f"{where}: offsets went back")
         if records is None:
             self._violate(f"{where}: to {dict(commit.offsets)} without the records up to there")
-        used = {version_of(state) for _, state in commit.states} or {commit.model_version}
+        control = bool(records) and records[0].topic == CONTROL
+        # Control records are no occasion to decide anew.
+        used = set() if control else {version_of(state) for _, state in commit.states}
+        used = used or {commit.model_version}
         if not self.set_back and used != {commit.model_version}:
             self._violate(f"{where}: says model {commit.model_version}, used {used}")
         if not self.set_back and commit.model_version < book.model_version:
@@ -114,6 +132,9 @@ class Ledger:
         self._trimmed(where, book, position.outbox_first)
         book.offsets = dict(commit.offsets)
         book.model_version = commit.model_version
+        if erased := book.lives.apply(records or ()):
+            self._check_erased(where, book, partition, erased, commit)
+        book.erased.update(commit.erased)
         book.outbox += commit.outbox
         book.batches.append(Batch(records or (), models.get(min(used)), commit.states))
         self.committed.update(commit.outbox)
@@ -133,9 +154,16 @@ class Ledger:
         if self._note:
             self._note(f"{process} trims the outbox of partition {partition} to {outbox_first}")
 
-    def publishing(self, process: Process, messages: Sequence[Message], own: set[str]) -> None:
-        """Before they are appended. `own`: topics that do not go through the outbox."""
+    def publishing(
+        self, process: Process, messages: Sequence[Message], own: set[str], *, given_up: bool
+    ) -> None:
+        """Before they are appended. `own`: topics that do not go through the outbox; `given_up`:
+        the process waits for the answer no longer."""
         for message in messages:
+            key = message.key or b""
+            owner = self.books[partition_of(key, PARTITIONS)].owner
+            if given_up or owner is None or owner[0] is not process:
+                self.belated.add(key.decode())
             if message.topic not in own and entry_of(message) not in self.committed:
                 self._violate(f"{process} publishes on {message.topic} what is not committed")
 
@@ -153,15 +181,33 @@ class Ledger:
         state, books = copy
         self.set_back = True
         self.store.__dict__.update(deepcopy(state))
-        self.books = defaultdict(_Book, {p: book.copy() for p, book in books.items()})
+        self.books = {p: book.copy() for p, book in books.items()}
 
     def _check_owner(self, where: str, book: _Book, process: Process, epoch: int) -> None:
-        if book.owner == (process, epoch):
-            return
-        if self.set_back and book.owner is not None and book.owner[1] == epoch:
-            self.reused_epochs += 1  # docs/simulation.md, "What is still open"
-        else:
+        if book.owner != (process, epoch):
             self._violate(f"{where}: written with epoch {epoch}, but {book.owner} owns it")
+
+    def _check_erased(
+        self, where: str, book: _Book, partition: int, erased: set[str], commit: Commit
+    ) -> None:
+        """Nothing of an erased account stays in the store: neither what is known of it, nor what
+        was to be published before. `book` has what was committed before."""
+        stored = self.store._partitions[partition]
+        gone = {
+            message.key
+            for message in map(from_entry, commit.outbox)
+            if message.topic == "account-segments" and message.value is None
+        }
+        for account in sorted(erased):
+            key = account.encode()
+            if account in stored.states or account in stored.profiles:
+                self._violate(f"{where}: {account} was erased, but is in the store")
+            if any(from_entry(entry).key == key for entry in book.outbox):
+                self._violate(f"{where}: {account} was erased, but is in the outbox")
+            if key not in gone:
+                self._violate(f"{where}: {account} was erased, but no tombstone says so")
+            if digest_of(account) not in stored.erased:
+                self._violate(f"{where}: nothing is remembered of {account}, which was erased")
 
     def _trimmed(self, where: str, book: _Book, outbox_first: int) -> None:
         """Drop from the book what the store has dropped; all of it must be on the log."""

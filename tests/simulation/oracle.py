@@ -9,18 +9,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_app.changes.types import AccountSegment
 from stream_app.engine import Effects, _Pending
 from stream_app.events.instants import DAY
 from stream_app.features import silence
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, Erased
 from stream_app.segments.snapshot import Assigner
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.ports import Message
 from stream_app.streams.processor import Pipeline, Processor
+from tests.simulation.constants import CONTROL, PARTITIONS, START_US
 from tests.simulation.kit import FIXED_MODEL, pipeline_of, snapshot_of
 from tests.simulation.ledger import Batch
-from tests.simulation.plan import PARTITIONS, START_US
 from tests.simulation.world import World
 
 _NOW_US = START_US + 400 * DAY
@@ -33,7 +32,10 @@ class Expected:
 
     states: dict[str, bytes] = field(default_factory=dict)
     profiles: dict[str, bytes] = field(default_factory=dict)
-    accounts: dict[str, AccountSegment] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Accounts of which a tombstone is the last word."""
+    erased: dict[int, dict[str, Erased]] = field(default_factory=dict)
+    """What remains of accounts that were erased, by partition and digest."""
     published: dict[str, dict[str, list[tuple[str, Any]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
@@ -58,14 +60,22 @@ def _from_log(
     """Each account's records lie in one topic, so the log alone says what happens to it."""
     records = [
         record
-        for topic in world.consumed
-        for record in world.broker.read(topic, partition)
-        if (topic, partition, record.offset) not in poison
+        for record in in_order(world, partition)
+        if (record.topic, partition, record.offset) not in poison
     ]
     run = _Run(world, partition, out)
     run.use(FIXED_MODEL if world.plan.model else None)
     run.apply(records)
     run.finish()
+
+
+def in_order(world: World, partition: int) -> list[MemoryRecord]:
+    """The records of a partition so that those of one account are as they were sent: by topic,
+    and by time where there are control records, which have waited for what came before them."""
+    records = [r for topic in world.consumed for r in world.broker.read(topic, partition)]
+    if world.broker.read(CONTROL, partition):
+        records.sort(key=lambda record: record.timestamp)
+    return records
 
 
 def _follow(world: World, partition: int, poison: set[tuple[str, int, int]], out: Expected) -> None:
@@ -113,6 +123,10 @@ class _Run:
     def take(self, records: list[MemoryRecord], model: bytes | None) -> None:
         """Records of one commit."""
         self.use(model)
+        if records and records[0].topic == CONTROL:
+            self._flush()
+            self.apply(records)
+            return
         if self._looks and self._late(records):
             self._flush()
         self._waiting += records
@@ -158,8 +172,8 @@ class _Run:
         self._flush()
         table = self._processor.table
         rows = np.arange(len(table))
-        for account, state in table.pack(rows):
-            self._out.states[account] = state
+        self._out.states.update(table.pack(rows))
+        self._out.erased[self._partition] = table.erased
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -169,7 +183,10 @@ class _Run:
             self._look()
 
     def _keep(self, effects: Effects, outbox: list[Message]) -> None:
-        self._out.accounts |= effects.accounts
+        for account in effects.gone:
+            self._out.profiles.pop(account, None)
+        self._out.gone.update(effects.gone)
+        self._out.gone.difference_update(effects.accounts)
         for account, payload in effects.accounts.items():
             self._out.profiles[account] = msgspec.json.encode(payload)
         for message in outbox:

@@ -20,7 +20,7 @@ from stream_app.features.table import ACCOUNT
 from stream_app.streams.memory_log import MemoryLog, MemoryRecord
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Claim, Commit, Listener, Message, Position, Record
-from tests.simulation.plan import START_US
+from tests.simulation.constants import START_US
 
 if TYPE_CHECKING:
     from tests.simulation.world import Worker, World
@@ -387,7 +387,7 @@ class Publisher:
     def _flush(self) -> None:
         in_flight, self._in_flight = self._in_flight, []
         for messages in in_flight:
-            self._append(messages)
+            self._append(messages, given_up=True)
 
-    def _append(self, messages: Sequence[Message]) -> None:
-        self._world.append(self._process, messages)
+    def _append(self, messages: Sequence[Message], *, given_up: bool = False) -> None:
+        self._world.append(self._process, messages, given_up=given_up)

@@ -34,14 +34,10 @@ class Outcome:
     """Virtual."""
     faults: Counter[str]
     violations: list[str]
-    excused: list[str]
-    """Violations of a run in which an epoch was given twice and both owners wrote: an open point,
-    see docs/simulation.md."""
     stale: int
     """Accounts whose newest message on `account-segments` is not the last that was decided."""
     redecided: int
     """Messages that say something else than an earlier one with the same id."""
-    reused_epochs: int
     digest: str
     trace: list[str]
 
@@ -54,17 +50,14 @@ def run(plan: Plan, *, tracing: bool = False, bug: str | None = None) -> Outcome
             world.run()
         if not any(violation.startswith("stuck") for violation in world.violations):
             check(world)
-    excused = world.violations if world.ledger.reused_epochs else []
     return Outcome(
         plan.seed,
         world.loop.steps,
         world.loop.now,
         world.injected,
-        [] if excused else world.violations,
-        excused,
+        world.violations,
         world.stale,
         world.redecided,
-        world.ledger.reused_epochs,
         _digest(world),
         world.trace,
     )
@@ -105,6 +98,6 @@ def _digest(world: World) -> str:
     for topic in world.broker.topics:
         digest.update(msgspec.msgpack.encode(world.broker.read_all(topic)))
     for partition, stored in sorted(world.ledger.store._partitions.items()):
-        digest.update(repr((partition, stored.position, stored.states)).encode())
+        digest.update(repr((partition, stored.position, stored.states, stored.erased)).encode())
     digest.update(repr((sorted(world.injected.items()), world.violations)).encode())
     return digest.hexdigest()[:16]

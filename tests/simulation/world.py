@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from asyncio import CancelledError
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from itertools import count
@@ -22,18 +22,15 @@ from stream_app.streams.messages import Messages
 from stream_app.streams.ports import Message
 from stream_app.streams.training import Training
 from stream_app.streams.worker import Worker as RealWorker
+from tests.simulation.constants import HEALED_AT, PARTITIONS, SESSION_SECONDS, START_US
+from tests.simulation.controls import CONTROLS
+from tests.simulation.faults import Fault, Phase
 from tests.simulation.kit import FIXED_MODEL, settings_of, trained
 from tests.simulation.ledger import Ledger
 from tests.simulation.loop import Deadlock, Process, SimulatedLoop
-from tests.simulation.plan import (
-    HEALED_AT,
-    PARTITIONS,
-    SESSION_SECONDS,
-    Fault,
-    Phase,
-    Plan,
-)
+from tests.simulation.plan import Plan
 from tests.simulation.ports import Clock, Log, Publisher, Store
+from tests.simulation.records import Planned
 
 MOST_SECONDS = 80.0
 """Virtual seconds after which a run counts as stuck."""
@@ -43,6 +40,9 @@ _STEADY_SECONDS = 2.2
 
 _SAMPLES = topics.ACCOUNT_FEATURES.name
 _MODELS = topics.SEGMENT_MODELS.name
+_DIRECT = {_SAMPLES, _MODELS}
+"""What does not go through the outbox."""
+_RETRY_SECONDS = 0.2
 
 
 class Silent:
@@ -142,7 +142,14 @@ class World:
             self.broker.create_topic(
                 topic.name, PARTITIONS if topic.partitions > 1 else topic.partitions
             )
-        self.ledger = Ledger(MemoryStore(), self.violate, self.note if tracing else None)
+        self.refused = {r.value: r.fate for r in plan.records if r.refused}
+        """Reasons of the dead letters, by value."""
+        self.ledger = Ledger(
+            MemoryStore(now_us=lambda: START_US + round(self.loop.now * 1_000_000)),
+            self.refused.keys(),
+            self.violate,
+            self.note if tracing else None,
+        )
         self.trained_to = 0
         self.redecided = 0
         """Messages that say something else than an earlier one with the same id."""
@@ -152,6 +159,8 @@ class World:
         self._calls: Counter[tuple[str, Phase]] = Counter()
         self._by_call = {(f.op, f.phase, f.nth): f for f in plan.faults if f.op}
         self._by_time = [f for f in plan.faults if not f.op]
+        self._queues: dict[str, deque[Planned]] = {}
+        """Records that wait until what came before of their account has been applied."""
         self._slots: dict[int, Worker] = {}
         self._trainer: Trainer | None = None
         self._late = 0
@@ -215,9 +224,9 @@ class World:
     def store_away(self, process: Any) -> bool:
         return bool(self.loop.now < process.store_away_until)
 
-    def append(self, process: Any, messages: Sequence[Message]) -> None:
+    def append(self, process: Any, messages: Sequence[Message], *, given_up: bool) -> None:
         """Publish."""
-        self.ledger.publishing(process, messages, {_SAMPLES, _MODELS})
+        self.ledger.publishing(process, messages, _DIRECT, given_up=given_up)
         for message in messages:
             self.broker.append(message.topic, message.key, message.value, message.headers)
         self.ledger.appended(messages)
@@ -276,6 +285,8 @@ class World:
 
     def _unfinished(self) -> str:
         """What is still to be done, or nothing."""
+        if any(self._queues.values()):
+            return "records are still to be produced"
         if self._late or self._out:
             return "writes or processes are still to come back"
         for partition in range(PARTITIONS):
@@ -442,8 +453,42 @@ class World:
 
     # Events
 
-    def _produce(self, record: Any) -> None:
+    def _produce(self, record: Planned) -> None:
+        if record.waits:
+            queue = self._queues.setdefault(record.account, deque())
+            queue.append(record)
+            if len(queue) == 1:
+                # Not at once, so that the log's time stamps tell what came after what.
+                self.soon(_RETRY_SECONDS, functools.partial(self._drain, record.account))
+        else:
+            self._append_planned(record)
+
+    def _drain(self, account: str) -> None:
+        queue = self._queues[account]
+        if self._applied(account):
+            self._append_planned(queue.popleft())
+        if queue:
+            self.soon(_RETRY_SECONDS, functools.partial(self._drain, account))
+
+    def _append_planned(self, record: Planned) -> None:
         self.broker.append(record.topic, record.key, record.value, (), record.partition)
+        if record.fate in CONTROLS:
+            self.injected[record.fate] += 1
+            self.note(f"{record.fate} of {record.account} is sent" + " astray" * record.stray)
+
+    def _applied(self, account: str) -> bool:
+        """Whether all that was produced of an account has been applied."""
+        key, books = account.encode(), self.ledger.books
+        return not any(
+            key in (record.value or b"")
+            for partition, book in books.items()
+            for topic in self.consumed
+            for record in self.broker.read(topic, partition, book.offsets.get(topic, 0))
+        ) and not any(
+            key in entry and entry not in self.ledger.published
+            for book in books.values()
+            for entry in book.outbox
+        )
 
     def _stop_training(self) -> None:
         """Samples no longer count."""
