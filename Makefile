@@ -35,6 +35,10 @@ simulate: $(DEV) ## Simulate workers under faults, e.g. ARGS="--seeds 1000"
 chaos: $(DEV) ## Kill, freeze and cut off real workers under load, e.g. ARGS="--seconds 120"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(DEV) ## Feed hostile records to decoders and engine, e.g. ARGS="--records 1000000"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .
