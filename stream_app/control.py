@@ -36,22 +36,26 @@ class Controls:
         events: Sequence[Control],
         times_us: Sequence[int],
         assigner: Assigner | None,
-        now_us: int,
+        now_us: int | None,
     ) -> Effects:
-        """Apply control events in order; `times_us` is `occurred_at` of each."""
+        """Apply control events in order; `times_us` is `occurred_at` of each, and stands for
+        `now_us` where that is None (replay)."""
         effects = Effects(np.empty(0, np.int64))
         touched: set[str] = set()
         for event, at_us in zip(events, times_us, strict=True):
             if isinstance(event, EraseAccount):
-                touched.discard(event.account_id)
-                self._erase(table, event, at_us, assigner, now_us, effects)
+                if self._erase(table, event, at_us, assigner, now_us, effects):
+                    touched.discard(event.account_id)
+                    effects.controls[_type_of(event)] += 1
+                else:
+                    effects.duplicates += 1
                 continue
             if isinstance(event, EraseContact) and event.account_id in table.rows:
                 person = self._columns.person(event.contact_id)
                 forget_contact(table.data[table.rows[event.account_id]], *person)
                 touched.add(event.account_id)
             self._restate(table, event.account_id, assigner, effects)
-        effects.applied = len(events) - effects.duplicates
+            effects.controls[_type_of(event)] += 1
         effects.touched = table.rows_of(sorted(touched))
         return effects
 
@@ -61,14 +65,14 @@ class Controls:
         event: EraseAccount,
         at_us: int,
         assigner: Assigner | None,
-        now_us: int,
+        now_us: int | None,
         effects: Effects,
-    ) -> None:
+    ) -> bool:
+        """False: this very event was carried out before; the account may have come again since."""
         account, digest = event.account_id, digest_of(event.account_id)
         past = table.erased.get(digest)
         if past is not None and past.by == event.id:
-            effects.duplicates += 1  # the account may have come again since
-            return
+            return False
         sequence, spikes = (past.sequence, past.spikes) if past else (0, 0)
         if (row := table.rows.get(account)) is not None:
             record = table.data[row]
@@ -77,8 +81,9 @@ class Controls:
             table.remove(account)
         effects.accounts.pop(account, None)
         effects.gone.append(account)
-        remains = Erased(sequence, spikes, now_us, event.id)
+        remains = Erased(sequence, spikes, at_us if now_us is None else now_us, event.id)
         table.erased[digest] = effects.erased[digest] = remains
+        return True
 
     def _restate(
         self, table: FeatureTable, account: str, assigner: Assigner | None, effects: Effects
@@ -96,3 +101,7 @@ class Controls:
             int(silence.as_of(records)[0]),
             self._settings,
         )
+
+
+def _type_of(event: Control) -> str:
+    return str(event.__struct_config__.tag)

@@ -41,7 +41,10 @@ class Effects:
     touched: Rows
     """Rows whose records changed, each once."""
     applied: int = 0
+    """Events that were no duplicates."""
     duplicates: int = 0
+    controls: Counter[str] = field(default_factory=Counter)
+    """Control events that were carried out, by type."""
     changes: list[SegmentChange] = field(default_factory=list)
     spikes: list[IntentSpike] = field(default_factory=list)
     accounts: dict[str, AccountSegment] = field(default_factory=dict)

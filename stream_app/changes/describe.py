@@ -89,7 +89,7 @@ def erased(
     record: np.void,
     assigner: Assigner | None,
     occurred_us: int,
-    now_us: int,
+    now_us: int | None,
 ) -> SegmentChange:
     """The last change of an account that is erased. It says no more than that it is gone."""
     return SegmentChange(
@@ -103,7 +103,7 @@ def erased(
         scores=standing(np.zeros(2), np.zeros(2, np.uint8)),
         model_version=assigner.snapshot.version if assigner else 0,
         occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(now_us),
+        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
         lag_ms=_lag_ms(occurred_us, now_us),
     )
 
