@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from stream_app.changes.types import ReasonCode
 from stream_app.events.batch import MAX_DWELL_MINUTES, TOPICS_PER_EVENT, Kind
+from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.decode import Reason
 from stream_app.features.catalogue import DERIVED, HALF_LIVES_DAYS, MODEL_VECTOR, ROLLING, Rolling
 from stream_app.features.table import ACCOUNT, CONTACT_BUCKETS, RING, SESSIONS, TOPIC_SLOTS
@@ -50,6 +51,7 @@ _LABELS = {
     "cause": "`Fenced`: another owner has claimed it. `Moved`: its state was changed by somebody "
     "else. `Unavailable`, `OutcomeUnknown`: Redis or Kafka did not answer. `EngineFailed`: an "
     "error of this program; the records are applied one by one to find the one that it fails on.",
+    "kind": ", ".join(f"`{kind}`" for kind in CONTROL_TYPES) + ".",
     "what": "`redis`: to commit. `kafka`: to publish. `outbox`: until Kafka has taken enough for "
     "reading to go on (`worker.outbox_limit`).",
     "segment": "Id of the segment; 0: unsegmented.",

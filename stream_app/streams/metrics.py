@@ -30,6 +30,7 @@ class Metrics:
         self.duplicates = counter("duplicates", "Events dropped because their id was known.")
         self.dead_letters = counter("dead_letters", "Records refused.", "reason")
         self.forwarded = counter("forwarded", "Events passed on to their account's partition.")
+        self.controls = counter("controls", "Control events carried out.", "kind")
         self.changes = counter("segment_changes", "Segment changes decided.", "reason")
         self.spikes = counter("intent_spikes", "Intent spikes decided.")
         self.published = counter("published", "Messages acknowledged by Kafka.")

@@ -412,6 +412,8 @@ class Partition:
         metrics.accounts.labels(str(self.number)).set(len(self._processor.table))
         for reason, count in work.rejected.items():
             metrics.dead_letters.labels(reason).inc(count)
+        for kind, count in effects.controls.items():
+            metrics.controls.labels(kind).inc(count)
         for change in effects.changes:
             metrics.changes.labels(change.reason).inc()
 

@@ -24,7 +24,7 @@ from stream_app.events.decode import (
 )
 from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
 from stream_app.features import silence
-from stream_app.features.table import Erased, FeatureTable
+from stream_app.features.table import Erased, FeatureTable, digest_of
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -74,7 +74,7 @@ class Summary(msgspec.Struct, frozen=True):
     segments: dict[int, int]
     """Accounts by segment id."""
     changes: int
-    """Changes ever decided of these accounts."""
+    """Changes ever decided of these accounts, in earlier lives too."""
     spikes: int
     updated_us: int
 
@@ -284,9 +284,17 @@ class Processor:
         for change in effects.changes:
             if change.previous is not None:
                 self._segments[change.previous.id] -= 1
+            else:
+                self._count_past(change.account_id, 1)
             if change.current is not None:
                 self._segments[change.current.id] += 1
             else:
-                self._changes -= change.sequence
+                self._count_past(change.account_id, -1)
         self._changes += len(effects.changes)
         self._spikes += len(effects.spikes)
+
+    def _count_past(self, account: str, sign: int) -> None:
+        """An account that is erased takes its counts along, and brings them when it comes again."""
+        if self.table.erased and (past := self.table.erased.get(digest_of(account))):
+            self._changes += sign * past.sequence
+            self._spikes += sign * past.spikes
