@@ -35,6 +35,11 @@ def validator(name: str) -> Draft202012Validator:
     return validator_of(documents()[name].content)
 
 
+@cache
+def _headers_validator(ce_type: str) -> Draft202012Validator:
+    return validator_of(headers_schema(ce_type))
+
+
 def validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
     """Validator of a schema, with formats."""
     Draft202012Validator.check_schema(schema)
@@ -48,7 +53,7 @@ def check_published(
     library, which returns it."""
     texts = {n: "" if n.startswith("original-") else v.decode() for n, v in headers}
     ce_type = texts["ce_type"]
-    validator_of(headers_schema(ce_type)).validate(texts)
+    _headers_validator(ce_type).validate(texts)
     # The library reads every header and the key as UTF-8; a refused record's may be any bytes.
     refused = ce_type == OUTPUT_TYPES[DeadLetter]
     ours = [(n, v) for n, v in headers if not n.startswith("original-")]
