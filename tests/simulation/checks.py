@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from stream_app.features.table import ACCOUNT
 from stream_app.streams.memory_log import MemoryRecord
+from stream_app.streams.processor import Summary
 from tests.simulation.constants import ACCOUNTS, PARTITIONS, TOPICS
 from tests.simulation.erasures import check_erasures
 from tests.simulation.oracle import Expected, content_of, expected
@@ -21,6 +23,7 @@ def check(world: World) -> None:
     poison = _places(world, {"unprocessable"})
     want = expected(world, poison)
     _check_states(world, want)
+    _check_summaries(world)
     check_erasures(world, want)
     for topic in ("segment-changes", "intent-spikes"):
         _check_published(world, want, topic)
@@ -67,6 +70,24 @@ def _differences(found: bytes | None, want: bytes | None) -> str:
     return "differs in " + ", ".join(
         f"{n} ({a[n]}, not {b[n]})" if a[n].ndim == 0 else n for n in names
     )
+
+
+def _check_summaries(world: World) -> None:
+    """The counts for displays are those of the accounts that are stored."""
+    for partition, stored in world.ledger.store._partitions.items():
+        if not stored.summary:
+            continue
+        records = np.frombuffer(b"".join(stored.states.values()), ACCOUNT)
+        said = msgspec.json.decode(stored.summary, type=Summary)
+        want = msgspec.structs.replace(
+            said,
+            accounts=len(records),
+            segments=dict(sorted(Counter(records["segment"].tolist()).items())),
+            changes=int(records["sequence"].sum()),
+            spikes=int(records["spikes"].sum()),
+        )
+        if said != want:
+            world.violate(f"summary of partition {partition}: {said}, not {want}")
 
 
 def _by_account(records: Iterable[MemoryRecord]) -> dict[str, list[MemoryRecord]]:
