@@ -68,3 +68,9 @@ class NotFound(StreamAppError):
     """What was asked for by name does not exist."""
 
     exit_code = 6
+
+
+class NotDoneYet(StreamAppError):
+    """What was asked for is under way, but was not done in the time given. Look again later."""
+
+    exit_code = 7

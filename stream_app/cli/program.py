@@ -21,9 +21,9 @@ _NAME = "stream-app"
 _HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 _EPILOG = (
     "Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 settings, 4 stored state, topics or "
-    "model do not fit, 5 Kafka or Redis away, 6 not found, 70 an error of this program, "
-    "130 Ctrl-C. Data goes to stdout; progress, logs and errors go to stderr. Settings come from "
-    "STREAM_APP_… variables and stream-app.toml."
+    "model do not fit, 5 Kafka or Redis away, 6 not found, 7 not done in time, 70 an error of this "
+    "program, 130 Ctrl-C. Data goes to stdout; progress, logs and errors go to stderr. Settings "
+    "come from STREAM_APP_… variables and stream-app.toml."
 )
 
 
@@ -63,6 +63,7 @@ ENTRIES = (
     Entry("replay", "Run files of events through the same engine, on event time.", _tool),
     Entry("account", "Where one account stands, and what was last published.", _tool),
     Entry("segments", "The current segments and how many accounts are in them.", _tool),
+    Entry("erase", "Forget an account, or a contact of it, for good.", _tool),
     Entry("doctor", "Check settings, Kafka, Redis and what is stored, one by one.", _nothing),
     Entry("schema", "Show, write or check the schemas of all events.", _nothing),
     Entry("topics", "Create or list the Kafka topics; print ACLs.", _tool),

@@ -16,7 +16,7 @@ import numpy as np
 from stream_app.changes import describe
 from stream_app.changes.types import AccountSegment
 from stream_app.errors import Incompatible, NotFound, UsageError
-from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.features.table import ACCOUNT, LAYOUT, Erased, digest_of
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
@@ -75,6 +75,12 @@ class Stored:
     async def offsets(self, partition: int) -> Mapping[str, int]:
         """Next offset to read, per topic."""
         return (await self._store.position(partition)).offsets
+
+    async def erased(self, account_id: str) -> Erased | None:
+        """What remains of an account that was erased, None: it never was."""
+        partition = partition_of(account_id.encode(), self.partitions)
+        found = await self._store.erased(partition, digest_of(account_id))
+        return msgspec.json.decode(found, type=Erased) if found else None
 
     async def account(self, account_id: str) -> Account:
         """One account. Raises NotFound, or UsageError for an id that is not text."""
