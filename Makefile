@@ -39,6 +39,10 @@ chaos: $(DEV) ## Kill, freeze and cut off real workers under load, e.g. ARGS="--
 fuzz: $(DEV) ## Feed hostile records to decoders and engine, e.g. ARGS="--records 1000000"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+.PHONY: scale
+scale: $(DEV) ## Measure a large takeover and a wave, e.g. ARGS="wave --accounts 50000"
+	@$(BIN)/python -m tests.scale $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .

@@ -67,7 +67,7 @@ def templates(due_us: int, settings: Settings, seed: int = 1) -> Templates:
 
 def _silent(since_us: int, settings: Settings, seed: int) -> tuple[FeatureTable, int]:
     """Accounts whose last event was at one instant."""
-    random = Random(seed)  # noqa: S311
+    random = Random(seed)
     events = []
     for i in range(TEMPLATES):
         kinds = random.choices(
@@ -135,9 +135,7 @@ async def store_accounts(
     assert done == len(ids)
 
 
-def chunked(
-    templates: Templates, count: int, leaving_share: float, seed: int
-) -> Iterator[Records]:
+def chunked(templates: Templates, count: int, leaving_share: float, seed: int) -> Iterator[Records]:
     """Records for `store_accounts`."""
     rng = np.random.default_rng(seed)
     for start in range(0, count, WRITE_CHUNK):

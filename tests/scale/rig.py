@@ -22,6 +22,7 @@ from stream_app.streams.ports import EventLog, Publisher, StateStore
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.worker import Worker
 from tests.scale.accounts import MODEL
+from tests.scale.loop import now
 from tests.scale.spies import LogSpy, Notes, PublisherSpy, StoreSpy
 
 PATIENCE_SECONDS = 120.0
@@ -30,15 +31,20 @@ DAY_US = 24 * HOUR_US
 
 
 class HeldClock:
-    """The machine's clock; while it is held it shows an hour less, so nothing falls due."""
+    """A `Clock` by the loop's time. While held it shows an hour less, and nothing falls due."""
 
-    held = True
+    def __init__(self) -> None:
+        self.held = True
+        self._offset_us = time.time_ns() // 1_000 - round(now() * 1e6)
+
+    def real_us(self) -> int:
+        return self._offset_us + round(now() * 1e6)
 
     def now_us(self) -> int:
-        return time.time_ns() // 1_000 - self.held * HOUR_US
+        return self.real_us() - self.held * HOUR_US
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return now()
 
 
 class Holder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from stream_app.streams import topics
 from stream_app.streams.ports import Claim, Commit, Message, Position, Record
+from tests.scale.loop import now
 
 OFFERED = "offered"
 """Header with the monotonic instant at which an event was to be sent."""
@@ -65,7 +65,7 @@ class LogSpy(_Spy):
         used: dict[str, int] = await self._inner.seek(partition, offsets)
         for topic in self._inner.topics:
             self._notes.unread.pop((partition, topic), None)  # it is read again
-        self._notes.reading[partition] = time.monotonic()
+        self._notes.reading[partition] = now()
         return used
 
 
@@ -74,22 +74,22 @@ class StoreSpy(_Spy):
 
     async def claim(self, partition: int, owner: str) -> Claim:
         self._notes.reading.pop(partition, None)
-        self._notes.claimed[partition] = time.monotonic()
+        self._notes.claimed[partition] = now()
         claim: Claim = await self._inner.claim(partition, owner)
         return claim
 
     async def commit(self, partition: int, commit: Commit) -> Position:
         position: Position = await self._inner.commit(partition, commit)
-        now = time.monotonic()
+        at = now()
         if dict(commit.offsets) == dict(commit.expected.offsets):
             self._notes.swept += len(commit.states)
             return position
-        self._notes.commits[partition].append(now)
+        self._notes.commits[partition].append(at)
         for topic, offset in commit.offsets.items():
             waiting = self._notes.unread[partition, topic]
             while waiting and waiting[0][0] < offset:
                 _, offered = waiting.popleft()
-                self._notes.committed.append((offered, now - offered))
+                self._notes.committed.append((offered, at - offered))
         return position
 
 
@@ -98,13 +98,13 @@ class PublisherSpy(_Spy):
 
     async def publish(self, messages: Sequence[Message]) -> None:
         await self._inner.publish(messages)
-        now = time.monotonic()
+        at = now()
         for message in messages:
             if not message.topic.endswith(topics.SEGMENT_CHANGES.name):
                 continue
             assert message.key is not None
             offered = self._notes.born.pop(message.key.decode(), None)
             if offered is not None:
-                self._notes.published.append((offered, now - offered))
+                self._notes.published.append((offered, at - offered))
             elif json.loads(message.value or b"")["reason"] == "inactivity":
                 self._notes.inactive += 1

@@ -59,6 +59,7 @@ async def takeover(settings: Settings, accounts: int, *, kafka: bool) -> Takeove
     traffic = Traffic(
         publisher,
         notes,
+        rig.clock.real_us,
         topic_prefix=rig.prefix,
         partitions=2,
         only=BUSY,
@@ -82,7 +83,7 @@ async def takeover(settings: Settings, accounts: int, *, kafka: bool) -> Takeove
 
 async def _fill(rig: Rig, accounts: int) -> None:
     # Due tomorrow: the sweep has nothing to do with them.
-    drawn = templates(rig.clock.now_us() + DAY_US, rig.settings)
+    drawn = templates(rig.clock.real_us() + DAY_US, rig.settings)
     (ids, _) = ids_by_partition([accounts, 0])
     await store_accounts(rig.store, LARGE, ids, chunked(drawn, accounts, 0.5, seed=1))
 

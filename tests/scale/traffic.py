@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
+from collections.abc import Callable
 from random import Random
 
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Message, Publisher
+from tests.scale.loop import now
 from tests.scale.spies import OFFERED, Notes
 from tests.worker.scenario import VISITS, event
 
@@ -26,6 +27,7 @@ class Traffic:
         self,
         publisher: Publisher,
         notes: Notes,
+        clock_us: Callable[[], int],
         *,
         topic_prefix: str,
         partitions: int,
@@ -35,26 +37,26 @@ class Traffic:
     ) -> None:
         """`only`: the partition that all events belong to; None: all of them."""
         self.offered = 0
-        self._publisher, self._notes = publisher, notes
+        self._publisher, self._notes, self._clock_us = publisher, notes, clock_us
         self._topic = topic_prefix + VISITS
         self._partitions, self._only = partitions, only
         self._per_tick = events_per_second * TICK_SECONDS
-        self._random = Random(seed)  # noqa: S311
+        self._random = Random(seed)
         self._names = itertools.count()
         self._known = [self._new_account() for _ in range(KNOWN)]
 
     async def run(self) -> None:
         """Offer events at a constant rate. One that is sent late counts from when it was due."""
-        began = time.monotonic()
+        began = now()
         async with asyncio.TaskGroup() as sending:
             for tick in itertools.count():
                 due = began + tick * TICK_SECONDS
-                await asyncio.sleep(max(due - time.monotonic(), 0.0))
+                await asyncio.sleep(max(due - now(), 0.0))
                 count = int((tick + 1) * self._per_tick) - int(tick * self._per_tick)
                 sending.create_task(self._publisher.publish(self._events(count, due)))
 
     def _events(self, count: int, due: float) -> list[Message]:
-        at_us = time.time_ns() // 1_000
+        at_us = self._clock_us()
         messages = []
         for _ in range(count):
             if self._random.random() < NEW_SHARE:
