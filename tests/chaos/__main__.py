@@ -9,11 +9,10 @@ import logging
 import random
 import sys
 from collections.abc import Sequence
-from statistics import median
-from typing import Any
 
 from tests.chaos.faults import FAULTS
-from tests.chaos.run import Outcome, run, say
+from tests.chaos.report import examples, report
+from tests.chaos.run import run, say
 from tests.chaos.setup import Options
 from tests.services import ServiceError
 
@@ -34,68 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"broken: {what}")
     print(json.dumps(found), flush=True)
     return 1 if found["broken"] else 0
-
-
-def report(outcome: Outcome) -> dict[str, Any]:
-    """The figures of a run; `broken` counts everything that breaks a promise."""
-    verdict, tallies = outcome.verdict, outcome.verdict.topics
-    changes = tallies["segment-changes"]
-    sums = {
-        name: sum(getattr(tally, name) for tally in tallies.values())
-        for name in ("missing", "gaps", "reordered", "unexpected", "altered")
-    }
-    others = {
-        "state_mismatches": verdict.state_mismatches,
-        "lost_input": verdict.lost_input,
-        "unread": verdict.unread,
-        "untrimmed": verdict.outboxes,
-        "unrecovered": len(outcome.unrecovered),
-        "bad_exits": len(outcome.bad_exits),
-        "tracebacks": len(outcome.tracebacks),
-    }
-    return {
-        "seed": outcome.options.seed,
-        "seconds": round(outcome.seconds, 1),
-        "workers": outcome.options.workers,
-        "overlap": outcome.options.overlap,
-        "faults": dict(sorted(outcome.faults.items())),
-        "records": outcome.records,
-        "events": outcome.expected.events,
-        "changes_expected": changes.expected,
-        "changes_published": changes.published,
-        "reasons": outcome.expected.reasons,
-        **sums,
-        **others,
-        "duplicates": sum(tally.duplicates for tally in tallies.values()),
-        "refused_starts": outcome.refused_starts,
-        "stale_account_segments": verdict.stale_account_segments,
-        "topics": {
-            name: {"expected": t.expected, "published": t.published, "duplicates": t.duplicates}
-            for name, t in tallies.items()
-        },
-        "recovery_seconds": _spread([s for each in outcome.recoveries.values() for s in each]),
-        "recovery_seconds_by_fault": {
-            kind: _spread(seconds) for kind, seconds in sorted(outcome.recoveries.items())
-        },
-        "broken": sum(sums.values()) + sum(others.values()),
-    }
-
-
-def examples(outcome: Outcome) -> list[str]:
-    """What is wrong, a few of each sort."""
-    return [
-        *(what for tally in outcome.verdict.topics.values() for what in tally.examples),
-        *outcome.verdict.examples,
-        *outcome.unrecovered,
-        *outcome.bad_exits,
-        *outcome.tracebacks[:3],
-    ]
-
-
-def _spread(seconds: list[float]) -> dict[str, float]:
-    if not seconds:
-        return {}
-    return {"p50": round(median(seconds), 2), "max": round(max(seconds), 2)}
 
 
 def _options(arguments: Sequence[str] | None) -> Options:

@@ -77,6 +77,7 @@ async def _restart_redis(stage: Stage) -> Strike:
     async def heal() -> None:
         await asyncio.sleep(seconds)
         await asyncio.to_thread(stage.redis.start)
+        recovery.away_seconds = monotonic() - recovery.since
 
     how = "kill -9" if crash else "orderly stop"
     return Strike(f"Redis: {how}, away for {seconds:.1f} s", recovery, heal)
@@ -85,6 +86,7 @@ async def _restart_redis(stage: Stage) -> Strike:
 async def _pause_redis(stage: Stage) -> Strike:
     seconds = REDIS_TIMEOUT_SECONDS * stage.random.uniform(0.5, 4.0)
     recovery = await _pause(stage, round(seconds * 1_000))
+    recovery.away_seconds = seconds
     return Strike(f"Redis: CLIENT PAUSE for {seconds:.1f} s", recovery, _nothing)
 
 
@@ -95,9 +97,9 @@ async def _restart_broker(stage: Stage) -> Strike:
     await asyncio.to_thread(stage.broker.start)
     # What was read before still gets committed. Only what follows the broker's return counts.
     recovery.before = dict(stage.progress.marks)
-    seconds = monotonic() - recovery.since
+    recovery.away_seconds = monotonic() - recovery.since
     how = "kill -9" if crash else "orderly stop"
-    return Strike(f"Kafka: {how}, away for {seconds:.1f} s", recovery, _nothing)
+    return Strike(f"Kafka: {how}, away for {recovery.away_seconds:.1f} s", recovery, _nothing)
 
 
 FAULTS: dict[str, Fault] = {

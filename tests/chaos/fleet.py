@@ -111,9 +111,13 @@ class Fleet:
             self._running[slot].process.wait()
             self._gone(slot)
 
-    def log_files(self) -> list[Path]:
-        """What the workers wrote, in the order in which they were started."""
-        return sorted(self._logs.glob("worker-*.log"))
+    def tracebacks(self) -> list[str]:
+        """Where workers logged an error that the program did not foresee, the first of each."""
+        return [
+            f"{path.name}: {text[max(0, at - 300) : at + 1_500]}"
+            for path in sorted(self._logs.glob("worker-*.log"))
+            if (at := (text := path.read_text(errors="replace")).find("Traceback")) >= 0
+        ]
 
     async def _stop(self, slot: int) -> None:
         running = self._running[slot]

@@ -41,6 +41,8 @@ class Recovery:
     """Only a commit under another epoch counts: the old owner may have one under way. May change
     while the recovery is waited for."""
     seconds: dict[int, float] | None = None
+    away_seconds: float = 0.0
+    """How much of it the server that was struck did not answer."""
 
     def notice(self, marks: Mapping[int, Mark], now: float) -> bool:
         """Take note of the marks; whether all partitions have recovered."""

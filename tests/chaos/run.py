@@ -7,10 +7,8 @@ import random
 import shutil
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import monotonic, time_ns
@@ -33,38 +31,17 @@ from tests.chaos.evidence import Evidence, ends, gather
 from tests.chaos.faults import FAULTS, TARGETS, Stage, Strike, rotation
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
-from tests.chaos.oracle import Expected, Oracle
+from tests.chaos.oracle import Oracle
 from tests.chaos.progress import Progress
+from tests.chaos.report import Outcome
 from tests.chaos.setup import MODEL, PARTITIONS, PREFIX, Options
-from tests.chaos.verify import ACCOUNTS, CHANGES, FORWARDED, LETTERS, SPIKES, Verdict, verify
+from tests.chaos.verify import ACCOUNTS, CHANGES, FORWARDED, LETTERS, SPIKES, verify
 from tests.services import Service, kafka, redis
 
 _CONSUMED = topics.consumed(PREFIX)
 _PATIENCE_SECONDS = 180.0
 """Within which everything recovers and comes to rest, also on a slow machine."""
 _POLL_SECONDS = 0.2
-
-
-@dataclass
-class Outcome:
-    """What a run led to."""
-
-    options: Options
-    seconds: float = 0.0
-    """Of load."""
-    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By kind of fault: seconds from the fault to the first new commit, of each partition."""
-    faults: dict[str, int] = field(default_factory=dict)
-    unrecovered: list[str] = field(default_factory=list)
-    """What did not go on within `_PATIENCE_SECONDS`."""
-    bad_exits: list[str] = field(default_factory=list)
-    refused_starts: int = 0
-    """Of workers, while Kafka or Redis was away; they were started again."""
-    tracebacks: list[str] = field(default_factory=list)
-    records: int = 0
-    """On the input topics."""
-    expected: Expected = field(default_factory=Expected)
-    verdict: Verdict = field(default_factory=Verdict)
 
 
 async def run(options: Options) -> Outcome:
@@ -115,7 +92,7 @@ class _Run:
             await self._fleet.stop_all()
             self._out.bad_exits = self._fleet.bad_exits
             self._out.refused_starts = self._fleet.refused_starts
-            self._out.tracebacks = _tracebacks(self._fleet.log_files())
+            self._out.tracebacks = self._fleet.tracebacks()
             names = {*_CONSUMED, CHANGES, SPIKES, ACCOUNTS, LETTERS, FORWARDED}
             self._judge(await gather(self._broker.address, self._progress, names))
         finally:
@@ -183,6 +160,8 @@ class _Run:
         self._out.faults[kind] = self._out.faults.get(kind, 0) + 1
         seconds = list((strike.recovery.seconds or {}).values())
         self._out.recoveries[kind] += seconds
+        if strike.recovery.away_seconds:
+            self._out.away[kind].append(strike.recovery.away_seconds)
         say(
             f"{at:7.1f} s  {strike.what}: partitions {sorted(strike.recovery.partitions)} "
             f"commit again after {', '.join(f'{s:.2f}' for s in sorted(seconds))} s"
@@ -245,15 +224,6 @@ class _Run:
 
     def _elapsed(self) -> float:
         return monotonic() - self._began
-
-
-def _tracebacks(files: list[Path]) -> list[str]:
-    """Where a worker logged an error that this program did not foresee."""
-    return [
-        f"{path.name}: {text[max(0, at - 300) : at + 1_500]}"
-        for path in files
-        if (at := (text := path.read_text(errors="replace")).find("Traceback")) >= 0
-    ]
 
 
 def say(text: str) -> None:
