@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -32,7 +31,7 @@ _from_entry = msgspec.msgpack.Decoder(Message).decode
 def accounting(records: Sequence[Record], work: Work) -> Iterator[str]:
     """Every record is applied, a duplicate, forwarded or a dead letter: one of them, once."""
     refused = sum(work.rejected.values())
-    done = work.effects.applied + getattr(work.effects, "controls", Counter()).total()
+    done = work.effects.applied + work.effects.controls.total()
     found = done + work.effects.duplicates + work.forwarded + refused
     if found != len(records):
         yield f"{len(records)} records went in, {found} came out"

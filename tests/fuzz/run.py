@@ -172,7 +172,7 @@ class Run:
             return
         result = self.result
         result.applied += work.effects.applied
-        result.controls += getattr(work.effects, "controls", Counter())
+        result.controls += work.effects.controls
         result.duplicates += work.effects.duplicates
         result.dead_letters += work.rejected
         self._note(result.violations, checks.accounting(records, work))
