@@ -65,6 +65,8 @@ ENTRIES = (
     Entry("segments", "The current segments and how many accounts are in them.", _tool),
     Entry("erase", "Forget an account, or a contact of it, for good.", _tool),
     Entry("doctor", "Check settings, Kafka, Redis and what is stored, one by one.", _nothing),
+    Entry("dlq", "List, show and replay dead letters.", _tool),
+    Entry("reconcile", "Compare Redis with what is published, and repair it.", _tool),
     Entry("schema", "Show, write or check the schemas of all events.", _nothing),
     Entry("topics", "Create or list the Kafka topics; print ACLs.", _tool),
     Entry("traffic", "Publish synthetic traffic to the Kafka topics.", _tool),

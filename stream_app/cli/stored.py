@@ -20,6 +20,7 @@ from stream_app.features.table import ACCOUNT, LAYOUT, Erased, digest_of
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
+from stream_app.streams.ports import StateStore
 from stream_app.streams.processor import Summary
 from stream_app.streams.redis_calls import RedisCalls
 from stream_app.streams.redis_store import RedisStore
@@ -108,6 +109,24 @@ class Stored:
         )
 
 
+async def registered(store: StateStore, settings: Settings) -> int:
+    """The number of partitions that workers have registered. Raises as `stored` does."""
+    deployment = await store.deployment()
+    if deployment is None:
+        raise NotFound(
+            f"no worker has run with the Redis prefix {settings.redis.prefix!r} yet",
+            hint="start `stream-app worker`, or set STREAM_APP_REDIS__PREFIX to the workers'",
+        )
+    partitions, layout = deployment
+    if layout != LAYOUT:
+        raise Incompatible(
+            f"the state under {settings.redis.prefix!r} has layout {layout}, this program "
+            f"reads {LAYOUT}",
+            hint="use the version of stream-app that the workers run",
+        )
+    return partitions
+
+
 @asynccontextmanager
 async def stored(settings: Settings) -> AsyncIterator[Stored]:
     """Open what is stored under the prefix of the settings.
@@ -123,19 +142,7 @@ async def stored(settings: Settings) -> AsyncIterator[Stored]:
     """
     store, calls = RedisStore(settings.redis), RedisCalls(settings.redis)
     try:
-        deployment = await store.deployment()
-        if deployment is None:
-            raise NotFound(
-                f"no worker has run with the Redis prefix {settings.redis.prefix!r} yet",
-                hint="start `stream-app worker`, or set STREAM_APP_REDIS__PREFIX to the workers'",
-            )
-        partitions, layout = deployment
-        if layout != LAYOUT:
-            raise Incompatible(
-                f"the state under {settings.redis.prefix!r} has layout {layout}, this program "
-                f"reads {LAYOUT}",
-                hint="use the version of stream-app that the workers run",
-            )
+        partitions = await registered(store, settings)
         yield Stored(partitions, settings, store, calls)
     finally:
         await calls.stop()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.training import Training
 from stream_app.streams.worker import Worker
 from stream_app.traffic import Traffic, TrafficConfig
+from tests.cli.stack import Stack
 from tests.services import Service
 
 NOWHERE = "127.0.0.1:1"
@@ -95,6 +97,12 @@ def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 def finished(process: subprocess.Popen[str], given: str | None = None) -> Result:
     out, err = process.communicate(given, timeout=60)
     return Result(process.returncode, out, err)
+
+
+@pytest.fixture
+def stack(kafka_bootstrap: str, topic_prefix: str, worker_redis_url: str, tmp_path: Path) -> Stack:
+    """Topics, and a Redis as workers are let in."""
+    return Stack.create(kafka_bootstrap, topic_prefix, worker_redis_url, tmp_path)
 
 
 @pytest.fixture(scope="module")
