@@ -66,6 +66,11 @@ class RedisCalls:
             # Their messages repeat parts of the URL.
             raise _bad_url("it has an option that does not exist or does not fit") from None
 
+    @property
+    def user(self) -> str:
+        """Who logs in, `default` for a password alone; empty: nobody does."""
+        return str(self._options.get("username") or ("default" if self._secret else ""))
+
     async def stop(self) -> None:
         """Wait for what is under way (each call has its own time limit), then disconnect."""
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -183,7 +183,7 @@ async def _nothing(_: RedisStore) -> None: ...
 
 @pytest.mark.integration
 async def test_commits_survive_a_restart(own_redis: Service, admin: Redis) -> None:
-    """Redis 7 to 8.4 read the append-only file as the user `default`, and drop transactions that
+    """Redis 7 reads the append-only file as the user `default`, and drops transactions that
     this user may not do, without an error: all of ours."""
     store = RedisStore(settings(own_redis))
     at = (await store.claim(P, "owner")).position

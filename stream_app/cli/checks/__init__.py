@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from stream_app.cli.checks.access import access_checks
 from stream_app.cli.checks.base import ANSWER_SECONDS, Check, skipped
 from stream_app.cli.checks.kafka import kafka_checks, workers
 from stream_app.cli.checks.redis import redis_checks
@@ -19,7 +20,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     (kafka, counts), (redis, reached) = await asyncio.gather(
         kafka_checks(settings.kafka), redis_checks(settings.redis)
     )
-    checks = [_contact_key(settings), *kafka, *redis]
+    checks = [_contact_key(settings), *access_checks(settings), *kafka, *redis]
     if not reached:
         *state, no_lag = skipped("Redis is away", "state", "model", "catalogue", "lag")
         return [*checks, *state, await workers(settings.kafka, counts), no_lag]

@@ -22,7 +22,10 @@ async def kafka_checks(settings: KafkaSettings) -> tuple[list[Check], Mapping[st
         counts = await within_limit(partition_counts(settings), "Kafka")
     except Unavailable as error:
         hint = "start Kafka, or correct STREAM_APP_KAFKA__BOOTSTRAP_SERVERS"
-        return [failed("kafka", error, hint), *skipped("Kafka is away", "topics")], None
+        return [
+            failed("kafka", error, error.hint or hint),
+            *skipped("Kafka is away", "topics"),
+        ], None
     except StreamAppError as error:
         return [failed("kafka", error), *skipped("Kafka refuses", "topics")], None
     took_ms = 1_000 * (time.monotonic() - began)
