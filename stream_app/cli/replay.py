@@ -61,7 +61,8 @@ def replay(
     """Run files of events, in the given order, through the same engine as the worker's.
 
     Each line is an event with a `type` (website.visit, content.download, email.engagement) or a
-    CloudEvent. Time is the events' own. DIR gets segment-changes.jsonl, intent-spikes.jsonl,
+    CloudEvent; control events (account.erase, contact.erase) are carried out where they stand. Time
+    is the events' own. DIR gets segment-changes.jsonl, intent-spikes.jsonl,
     accounts.jsonl, dead-letters.jsonl, model.json and summary.json.
     """
     from stream_app.events.instants import parse  # noqa: PLC0415
@@ -206,8 +207,9 @@ def _show(summary: Summary, out: Path | None) -> None:
     from stream_app.cli.output import console, row, share, table, when  # noqa: PLC0415
 
     screen = console()
+    controls = f"{summary.controls:,} control events, " if summary.controls else ""
     screen.print(
-        f"{summary.read:,} lines read: {summary.applied:,} applied, "
+        f"{summary.read:,} lines read: {summary.applied:,} applied, {controls}"
         f"{summary.duplicates:,} duplicates, {summary.dead_letters:,} dead letters "
         f"({summary.events_per_second:,.0f} per second)"
     )

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, time_ns
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Self
 
 import msgspec
 import numpy as np
 
 from stream_app.changes import describe
 from stream_app.changes.types import AccountSegment, DeadLetter
+from stream_app.control import Controls
 from stream_app.engine import Effects, Engine
 from stream_app.events.batch import Columns
-from stream_app.events.decode import Decoder, Pseudonyms, Rejection
+from stream_app.events.control import Control
+from stream_app.events.decode import Pseudonyms, Rejection
 from stream_app.events.instants import parse, to_rfc3339
+from stream_app.events.types import Event
 from stream_app.features.table import FeatureTable
 from stream_app.segments.snapshot import Assigner, Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import Settings
+from stream_app.streams.mixed import MixedDecoder
 
 _SWEEP_LIMIT = 20_000
-
-
-class _Line(NamedTuple):
-    """A line as the decoder wants its records."""
-
-    topic: str
-    value: bytes
-    headers: tuple[()] = ()
 
 
 class SegmentSize(msgspec.Struct, frozen=True):
@@ -44,10 +41,12 @@ class SegmentSize(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What a replay did. read = applied + duplicates + dead_letters."""
+    """What a replay did. read = applied + controls + duplicates + dead_letters."""
 
     read: int = 0
     applied: int = 0
+    controls: int = 0
+    """Control events that were carried out."""
     duplicates: int = 0
     dead_letters: int = 0
     dead_letters_by_reason: dict[str, int] = {}
@@ -117,13 +116,10 @@ class Replay:
 
     def __post_init__(self) -> None:
         inputs = self.settings.input
-        self._decoder = Decoder(
-            {},
-            max_bytes=inputs.max_record_bytes,
-            future_tolerance_seconds=inputs.future_tolerance_seconds,
-        )
+        self._decoder = MixedDecoder(inputs)
         self._columns = Columns(Pseudonyms(inputs.contact_hash_key.get_secret_value().encode()))
         self._engine = Engine(self.settings)
+        self._controls = Controls(self._columns, self.settings.scores)
         self._trainer = None if self.model else Trainer(self.settings.segments)
         self._assigner = self._assign_with(self.model)
         self.table = FeatureTable()
@@ -145,7 +141,7 @@ class Replay:
         self._file, self._line = name, 0
 
     def feed(self, lines: Sequence[bytes]) -> None:
-        """Apply lines, each one event. Blank ones count for the numbers of lines only.
+        """Apply lines, each one event or control event. Blank ones count for line numbers only.
 
         Lines are held back until a step is full or its file ends, so that steps, and with them
         the moments at which a new model is taken up, do not depend on how lines are handed over.
@@ -165,13 +161,30 @@ class Replay:
         numbers = [n for n, line in enumerate(given, self._line + 1) if line.strip()]
         lines = [line for line in given if line.strip()]
         self._line += len(given)
-        decoded = self._decoder.decode([_Line("", line) for line in lines], time_ns() // 1_000)
+        decoded, controls = self._decoder.decode(lines, time_ns() // 1_000)
         self.summary.read += len(lines)
         self._reject(lines, numbers, decoded.rejections)
-        if not decoded.events:
+        start = 0
+        for index, event, at_us in zip(
+            controls.indices, controls.events, controls.times_us, strict=True
+        ):
+            end = bisect_left(decoded.indices, index)
+            self._apply(decoded.events[start:end], decoded.times_us[start:end])
+            self._control(event, at_us)
+            start = end
+        self._apply(decoded.events[start:], decoded.times_us[start:])
+
+    def _control(self, event: Control, at_us: int) -> None:
+        effects = self._controls.apply(self.table, [event], [at_us], self._assigner, None)
+        self.summary.controls += effects.controls.total()
+        self.summary.duplicates += effects.duplicates
+        self._carry_out(effects)
+
+    def _apply(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
+        if not events:
             return
-        times = np.array(decoded.times_us)
-        batch = self._columns(decoded.events, decoded.times_us)
+        times = np.array(times_us)
+        batch = self._columns(events, times_us)
         effects = self._engine.step(self.table, batch, self._assigner, None)
         self.summary.applied += effects.applied
         self.summary.duplicates += effects.duplicates
