@@ -137,7 +137,7 @@ def _victim(stage: Stage) -> tuple[int, Recovery]:
 
 async def _pause(stage: Stage, milliseconds: int) -> Recovery:
     """Read where the partitions are and, in the same transaction, let Redis answer nobody."""
-    marks = await stage.progress.read(("CLIENT", "PAUSE", milliseconds, "ALL"))
+    marks = await stage.progress.read_at_last(("CLIENT", "PAUSE", milliseconds, "ALL"))
     return Recovery(ALL, monotonic(), marks)
 
 

@@ -64,10 +64,12 @@ class Progress:
         self.redis = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
         self._prefix = prefix
         self._changed = asyncio.Condition()
+        self._closing = False
 
     async def watch(self) -> None:
-        """Ask until cancelled."""
-        while True:
+        """Ask until `close`. Never to be cancelled: while a connection breaks, redis-py may take
+        the cancellation for a failure of the connection."""
+        while not self._closing:
             try:
                 marks = await self.read()
             except (RedisError, OSError):
@@ -87,6 +89,20 @@ class Progress:
                 pipe.execute_command(*command)
             rows = await pipe.execute()
         return {partition: _mark(rows[partition]) for partition in range(PARTITIONS)}
+
+    async def read_at_last(self, *also: tuple[Any, ...]) -> dict[int, Mark]:
+        """The same; while Redis is away, again and again."""
+        while True:
+            try:
+                return await self.read(*also)
+            except (RedisError, OSError):
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def close(self, watching: asyncio.Task[None]) -> None:
+        """End `watch`, and disconnect."""
+        self._closing = True
+        await watching
+        await self.redis.aclose()
 
     def key(self, partition: int, kind: str) -> str:
         """Name of a key of a partition."""

@@ -82,10 +82,10 @@ class _Run:
     async def carry_out(self) -> Outcome:
         """The whole run."""
         await self._prepare()
-        tasks = [asyncio.create_task(self._progress.watch())]
+        watching = asyncio.create_task(self._progress.watch())
+        replacing = asyncio.create_task(self._fleet.watch())
         try:
             self._fleet.start()
-            tasks.append(asyncio.create_task(self._fleet.watch()))
             await self._expect_owners("at the start")
             await self._disturb()
             await self._come_to_rest()
@@ -96,12 +96,11 @@ class _Run:
             names = {*_CONSUMED, CHANGES, SPIKES, ACCOUNTS, LETTERS, FORWARDED}
             self._judge(await gather(self._broker.address, self._progress, names))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            replacing.cancel()
+            await asyncio.wait({replacing})
             self._fleet.close()
             await self._load.close()
-            await self._progress.redis.aclose()
+            await self._progress.close(watching)
         return self._out
 
     async def _prepare(self) -> None:
