@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from stream_app.errors import Incompatible, StreamAppError, Unavailable
 from stream_app.settings import KafkaSettings
@@ -164,12 +165,18 @@ class KafkaLog:
     async def _commit_progress(self, delay_seconds: float = 0.0) -> None:
         await asyncio.sleep(delay_seconds)
         shown, self._progress = self._progress, {}
-        offsets = {part: offset for part, offset in shown.items() if part.partition in self._owned}
+        offsets = {
+            part: OffsetAndMetadata(offset, "")
+            for part, offset in shown.items()
+            if part.partition in self._owned
+        }
         if self._consumer is None or not offsets:
             return
         try:
             async with asyncio.timeout(_PROGRESS_TIMEOUT_SECONDS):
-                await self._consumer.commit(offsets)
+                # `consumer.commit` tries again without a limit, and when it is cancelled its
+                # request goes on: should that fail, asyncio reports an error that nobody handled.
+                await self._consumer._coordinator._do_commit_offsets(None, offsets)
         except KAFKA_FAILURES as error:
             log.debug("progress was not shown: %r", error)
 
