@@ -118,6 +118,7 @@ async def test_a_new_partition_is_empty(store: StateStore) -> None:
     assert await store.position(P) == Position(epoch=0)
     assert await loaded(store) == {}
     assert await store.account(P, "acme") == (None, None)
+    assert await store.erased(P, "acme") is None
     assert await store.summaries(2) == [b"", b""]
 
 
@@ -138,6 +139,7 @@ async def test_a_claim_returns_what_the_last_owner_left(backend: Backend) -> Non
             model_version=4,
             outbox=[b"one", b"two"],
             names=[(5, "pricing"), (2**32 - 1, "Überblick")],
+            erased=[("0a" * 16, b"remains")],
         ),
     )
     claim = await second.claim(P, "second")
@@ -145,6 +147,7 @@ async def test_a_claim_returns_what_the_last_owner_left(backend: Backend) -> Non
     assert claim.position.offsets == {"website-visits": 7, "engagement": 0}
     assert claim.outbox == (b"one", b"two")
     assert claim.names == {5: "pricing", 2**32 - 1: "Überblick"}
+    assert claim.erased == {"0a" * 16: b"remains"}
 
 
 async def test_a_claim_fences_every_earlier_owner(backend: Backend) -> None:
@@ -265,6 +268,7 @@ async def test_a_refused_commit_changes_nothing(
                 states=[("acme", b"wrong"), ("initech", b"wrong")],
                 profiles=[("acme", b"wrong")],
                 removed=["globex"],
+                erased=[("digest", b"wrong")],
                 outbox=[b"wrong"],
                 names=[(1, "wrong")],
                 summary=b"wrong",
@@ -337,6 +341,19 @@ async def test_profiles_come_in_the_order_asked_for(store: StateStore) -> None:
     assert await store.profiles(P, ["globex", "unknown", "acme"]) == [b"y", None, b"x"]
     assert await store.profiles(P, []) == []
     assert await store.profiles(P + 1, ["acme"]) == [None]
+
+
+async def test_what_remains_of_erased_accounts_collects(store: StateStore) -> None:
+    """Also when there is more of it than a call of Lua or one scan takes."""
+    many = {f"{number:032x}": b'{"sequence":%d}' % number for number in range(5_000)}
+    at = await store.commit(P, after(await claimed(store), erased=list(many.items())))
+    digest = next(iter(many))
+    many[digest] = ALL_BYTES
+    await store.commit(P, after(at, erased=[(digest, ALL_BYTES)], states=[("acme", b"new life")]))
+    assert (await store.claim(P, "owner")).erased == many
+    assert await store.erased(P, digest) == ALL_BYTES
+    assert await store.erased(P + 1, digest) is None
+    assert (await store.claim(P + 1, "owner")).erased == {}
 
 
 async def test_names_collect(store: StateStore) -> None:

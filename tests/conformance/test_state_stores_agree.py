@@ -29,6 +29,7 @@ commits = st.fixed_dictionaries(
         "removed": st.lists(st.sampled_from(ACCOUNTS), max_size=2),
         "outbox": st.lists(st.binary(max_size=3), max_size=3),
         "names": st.lists(st.tuples(st.integers(0, 2), st.sampled_from("xyz")), max_size=2),
+        "erased": st.lists(st.tuples(st.sampled_from(ACCOUNTS), st.binary(max_size=3)), max_size=2),
         "summary": st.binary(max_size=2),
     }
 )
@@ -105,6 +106,7 @@ async def everything(store: StateStore) -> object:
     return (
         {account: await store.account(0, account) for account in ACCOUNTS},
         dict([pair async for chunk in store.load(0) for pair in chunk]),
+        {account: await store.erased(0, account) for account in ACCOUNTS},
         await store.summaries(1),
         await store.snapshot(),
         await store.trainer_checkpoint(),
