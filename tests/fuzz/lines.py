@@ -49,7 +49,8 @@ class Lines:
         self.read += expected
         if summary.read - before != expected:
             yield f"replay: {expected} lines went in, {summary.read - before} were read"
-        if summary.read != summary.applied + summary.duplicates + summary.dead_letters:
+        done = summary.applied + summary.controls + summary.duplicates + summary.dead_letters
+        if summary.read != done:
             yield "replay: a line is neither applied nor a duplicate nor a dead letter"
         path.write_bytes(packed[: int(self._random.random() * len(packed))])
         try:
