@@ -135,6 +135,18 @@ def test_where_an_account_stands_was_never_published() -> None:
     assert verify(found, want, sent).topics["account-segments"].missing == 1
 
 
+def test_an_account_that_nobody_expects_on_account_segments() -> None:
+    found, want, sent = evidence()
+    want.profiles.clear()
+    assert verify(found, want, sent).topics["account-segments"].unexpected == 1
+
+
+def test_what_was_never_trimmed_is_counted() -> None:
+    found, want, sent = evidence()
+    found.outboxes = 2
+    assert verify(found, want, sent).outboxes == 2
+
+
 def test_an_event_that_the_log_has_lost_and_one_that_nobody_read() -> None:
     found, want, sent = evidence()
     sent["input", b"another"] += 1
