@@ -22,7 +22,7 @@ from tests.services.base import (
     free_port,
 )
 from tests.services.cache import cached
-from tests.services.certificates import Certificates
+from tests.services.certificates import KEY_PASSWORD, Certificates
 from tests.services.container import Container, need_image
 from tests.services.process import LocalProcess, new_home
 from tests.services.redis_users import ADMIN, as_user, users_and_admin
@@ -180,10 +180,11 @@ def _listen_with_tls(port: int, certificates: Certificates) -> list[str]:
 
 
 def _client(certificates: Certificates) -> dict[str, str]:
-    """What redis-py wants. The server's own certificate is as good as any of that authority."""
-    server = certificates.server
+    """What redis-py wants to look whether a server is there, be its certificate good or bad."""
+    client = certificates.client
     return {
-        "ssl_ca_certs": str(certificates.ca),
-        "ssl_certfile": str(server.certificate),
-        "ssl_keyfile": str(server.key),
+        "ssl_cert_reqs": "none",
+        "ssl_certfile": str(client.certificate),
+        "ssl_keyfile": str(client.key),
+        "ssl_password": KEY_PASSWORD,
     }
