@@ -187,8 +187,12 @@ class WorkerSettings(Section):
     """How long one poll waits for records."""
     sweep_seconds: Annotated[float, Field(gt=0, le=3_600)] = 1.0
     """Time between two looks for accounts that time alone may have moved."""
+    sweep_slice_ms: Annotated[float, Field(gt=0, le=1_000)] = 5.0
+    """Silent accounts are looked at in portions that hold up events for about so long."""
+    sweep_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Of the worker's time that these portions may take, so that a wave is spread out."""
     sweep_accounts: Annotated[int, Field(ge=1)] = 2_000
-    """Accounts looked at per partition and sweep at most, so that a wave is spread out."""
+    """Accounts of one portion at most."""
     sweep_grace_seconds: Annotated[float, Field(ge=0)] = 60.0
     """The sweep stays so far behind the clock, for events that are still on their way."""
     inbox_limit_bytes: Annotated[int, Field(ge=1_048_576)] = 67_108_864

@@ -29,6 +29,7 @@ from stream_app.events.instants import SECOND
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
+from stream_app.streams.pace import Pace
 from stream_app.streams.ports import (
     Clock,
     Commit,
@@ -67,6 +68,7 @@ class Context:
     clock: Clock
     models: Models
     metrics: Metrics
+    pace: Pace
     taken: Callable[[], None]
     """Called when a partition has taken records from its inbox."""
 
@@ -93,7 +95,9 @@ class Partition:
         self._inbox: list[Record] = []
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._paused = self._recheck = self._ticked = False
+        self._paused = self._recheck = self._ticked = self._swept = False
+        self._silent_until_us = 0
+        """Up to when silence is being decided; 0: nothing is to be done."""
         self._poison: set[tuple[str, int]] = set()
         self._singly = 0
         """So many records are applied one by one, to find the one that the engine fails on."""
@@ -244,12 +248,14 @@ class Partition:
         if self._ticked:
             self._ticked = False
             try:
-                if (work := await self._time_passes()) is not None:
-                    return work
+                self._silent_until_us = await self._time_passes()
             except Unavailable as error:  # memory is kept: the next tick does the same
                 log.warning("partition %d looks at the time later: %s", self.number, error)
+        if (work := self._portion_of_silence()) is not None:
+            return work
         if not self._inbox:
             return None
+        self._swept = False
         if await self._waited_for_the_outbox():
             return None
         return self._process(self._take())
@@ -298,33 +304,52 @@ class Partition:
             context.metrics.records.labels(topic).inc(count)
         return work
 
-    async def _time_passes(self) -> Work | None:
-        """The sweep: silence decides as of the clock, or, while there are unread records, as of the
-        event time that their topics were read up to: a backlog does not look like silence."""
+    async def _time_passes(self) -> int:
+        """Until when silence may be decided: up to the clock, or, while there are unread records,
+        up to the event time that their topics were read to: a backlog does not look like silence.
+        0: not known."""
         await self._check_still_mine()
         await self._trim()
         context, position = self._context, self._position
         now_us = context.clock.now_us()
         grace = round(context.pipeline.settings.worker.sweep_grace_seconds * SECOND)
         until_us = now_us - grace
-        assigner = context.models.assigner
         context.log.show_progress(self.number, position.offsets)
         try:
             ends = await context.log.end_offsets(self.number)
         except Unavailable as error:
             log.warning("partition %d: no sweep, the lag is not known: %s", self.number, error)
-            return None
+            return 0
         behind = {topic: lag for topic, end in ends.items() if (lag := end - self._at(topic)) > 0}
         context.metrics.lag.labels(str(self.number)).set(sum(behind.values()))
         behind.pop(context.pipeline.control_topic, None)  # control events are no behaviour
-        if behind:
-            until_us = min(until_us, self._processor.reached_us(behind))
-        if not self._processor.due(until_us, assigner):
+        return min(until_us, self._processor.reached_us(behind)) if behind else until_us
+
+    def _portion_of_silence(self) -> Work | None:
+        """The sweep: some of the accounts that silence may have moved, if it is time for them.
+        Portions and batches of events take turns."""
+        context, pace = self._context, self._context.pace
+        assigner, worker = context.models.assigner, context.pipeline.settings.worker
+        if not self._silent_until_us or (self._swept and self._inbox):
             return None
+        if self._relay.full(worker.outbox_limit, worker.outbox_limit_bytes):
+            return None  # the next tick looks again
+        if not self._processor.due(self._silent_until_us, assigner):
+            self._silent_until_us = 0
+            return None
+        if wait_seconds := pace.wait_seconds:
+            asyncio.get_running_loop().call_later(wait_seconds, self._wake.set)
+            return None
+        began = context.clock.monotonic()
         try:
-            work = self._processor.sweep(until_us, assigner, now_us)
+            work = self._processor.sweep(
+                self._silent_until_us, assigner, context.clock.now_us(), pace.portion
+            )
         except Exception as error:
             raise _EngineFailed([]) from error
+        pace.took(len(work.states), context.clock.monotonic() - began)
+        self._swept = True
+        self._wake.set()
         return None if work.empty else work
 
     def _at(self, topic: str) -> int:
@@ -434,6 +459,7 @@ class Partition:
 
     def _let_go(self) -> None:
         self.ready = False
+        self._silent_until_us = 0
         self._context.log.pause(self.number)
         self._empty_inbox()
         self._processor = self._new_processor()

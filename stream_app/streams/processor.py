@@ -207,9 +207,11 @@ class Processor:
             or bool((table.due_us[: len(table)] < until_us).any())
         )
 
-    def sweep(self, until_us: int, assigner: Assigner | None, now_us: int) -> Work:
-        """Let time pass until `until_us`, for a limited number of accounts."""
-        limit = self._pipeline.settings.worker.sweep_accounts
+    def sweep(
+        self, until_us: int, assigner: Assigner | None, now_us: int, limit: int | None = None
+    ) -> Work:
+        """Let time pass until `until_us`, for so many accounts at most."""
+        limit = limit or self._pipeline.settings.worker.sweep_accounts
         effects = self._pipeline.engine.sweep(self.table, until_us, assigner, now_us, limit)
         return self._work(effects, assigner, now_us, offsets={}, before=[])
 

@@ -15,6 +15,7 @@ from stream_app.settings import Settings
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
+from stream_app.streams.pace import Pace
 from stream_app.streams.partition import Context, Partition
 from stream_app.streams.ports import Clock, EventLog, Publisher, StateStore
 from stream_app.streams.processor import Pipeline
@@ -101,6 +102,7 @@ class Worker:
             clock=self._clock,
             models=self._models,
             metrics=self.metrics,
+            pace=Pace(self._clock, self._settings.worker),
             taken=self._taken.set,
         )
         self._registered.set()

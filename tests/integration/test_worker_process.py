@@ -64,7 +64,7 @@ def stack(kafka_bootstrap: str, worker_redis_url: str, topic_prefix: str) -> Sta
     return stack_at(kafka_bootstrap, worker_redis_url, topic_prefix)
 
 
-def stack_at(kafka_bootstrap: str, redis_url: str, topic_prefix: str) -> Stack:
+def stack_at(kafka_bootstrap: str, worker_redis_url: str, topic_prefix: str) -> Stack:
     group = f"{topic_prefix}group"
     return Stack(
         KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, group=group),

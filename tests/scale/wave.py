@@ -92,6 +92,7 @@ async def wave(
         await running.enter_async_context(rig.offering(traffic, publisher))
         await asyncio.sleep(PHASE_SECONDS)
         gc.collect()
+        gc.freeze()  # as the worker's process does after its start
         began = now()
         while notes.swept < accounts * partitions and now() - began < limit_seconds:
             clock.held = True
@@ -101,6 +102,7 @@ async def wave(
             busy.append(await _phase(PHASE_SECONDS))
         clock.held = True
         await asyncio.sleep(PHASE_SECONDS)
+    gc.unfreeze()
     still, rough = _latency(rig, quiet), _latency(rig, busy)
     return Wave(
         accounts=accounts * partitions,

@@ -72,33 +72,55 @@ async def test_a_backlog_does_not_look_like_silence(topic: str | None) -> None:
     assert outcome(world) == expected
 
 
-async def test_a_sweep_takes_a_limited_number_of_accounts() -> None:
-    world = await World.create(
-        one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=4, sweep_seconds=1.0)
-    )
+async def test_a_portion_has_a_limited_number_of_accounts() -> None:
+    world = await World.create(one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=4))
     node = await world.node().start()
     await asyncio.sleep(30.0)
     before = len(node.calls.commits)
     world.clock.advance(60 * DAY)
-    began = world.clock.monotonic()
     await until(lambda: len(gone_quiet(world)) == 60)
     sweeps = node.calls.commits[before:]
     assert max(len(commit.states) for commit in sweeps) == 4
-    assert world.clock.monotonic() - began > 60 / 4 / PARTITIONS - 1
 
 
-async def test_events_are_applied_between_sweeps() -> None:
-    world = await World.create(
-        one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=1, sweep_seconds=1.0)
-    )
-    await world.node().start()
+async def test_events_are_applied_between_portions() -> None:
+    world = await World.create(one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=1))
+    node = await world.node().start()
     await asyncio.sleep(100.0)
+    node.calls.slow("commit", 0.1)
     world.clock.advance(60 * DAY)
     await until(lambda: len(gone_quiet(world)) > 4)
     world.produce(one_visit_each(60, END_US + 59 * DAY, "globex"))
-    await asyncio.sleep(0.5)
-    assert len(world.table) == 120
+    await until(lambda: len(world.table) == 120)
     assert len(gone_quiet(world)) < 60
+
+
+async def test_after_a_portion_the_worker_rests_four_times_as_long() -> None:
+    """With a fifth of its time for them. The rest is the whole worker's, not each partition's."""
+    world = await World.create(one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=1))
+    node = await world.node().start()
+    await asyncio.sleep(100.0)
+    pace = node.worker._context.pace  # type: ignore[union-attr]
+    took = pace.took
+    pace.took = lambda accounts, _: took(accounts, 0.5)  # type: ignore[method-assign]
+    world.clock.advance(60 * DAY)
+    began = world.clock.monotonic()
+    await until(lambda: len(gone_quiet(world)) > 10)
+    assert 10 * 4 * 0.5 <= world.clock.monotonic() - began < 12 * 4 * 0.5
+
+
+async def test_silence_waits_while_the_outbox_is_full() -> None:
+    settings = with_worker(LIVE, outbox_limit=4, sweep_accounts=1)
+    world = await World.create(one_visit_each(60), settings=settings)
+    node = await world.node().start()
+    await asyncio.sleep(100.0)
+    publish = node.calls.stop("publish", times=PARTITIONS)
+    world.clock.advance(60 * DAY)
+    await publish.reached.wait()
+    await asyncio.sleep(30.0)
+    assert 4 * PARTITIONS <= len(world.outbox) <= 6 * PARTITIONS
+    publish.released.set()
+    await until(lambda: len(gone_quiet(world)) == 60)
 
 
 async def test_topics_that_were_never_read_do_not_hold_time_up() -> None:

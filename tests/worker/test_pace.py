@@ -1,0 +1,59 @@
+"""Portions of silent accounts follow the time that they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream_app.settings import WorkerSettings
+from stream_app.streams.pace import Pace
+
+
+class Clock:
+    now = 100.0
+
+    def now_us(self) -> int:
+        return round(self.now * 1e6)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def after(pace: Pace, clock: Clock, seconds_per_account: float, portions: int = 20) -> int:
+    """Size of the portions once so many have been carried out."""
+    for _ in range(portions):
+        clock.now += pace.wait_seconds
+        portion = pace.portion
+        clock.now += portion * seconds_per_account
+        pace.took(portion, portion * seconds_per_account)
+    return pace.portion
+
+
+@pytest.mark.parametrize(("cost", "portion"), [(20e-6, 250), (200e-6, 25), (1e-6, 2_000)])
+def test_a_portion_takes_about_a_slice(cost: float, portion: int) -> None:
+    clock = Clock()
+    settings = WorkerSettings(sweep_slice_ms=5.0, sweep_accounts=2_000)
+    assert after(Pace(clock, settings), clock, cost) == pytest.approx(portion, rel=0.05)
+
+
+def test_accounts_that_cost_much_come_in_small_portions_that_still_get_on() -> None:
+    clock = Clock()
+    assert after(Pace(clock, WorkerSettings()), clock, 0.1) == 8
+
+
+def test_the_share_is_kept() -> None:
+    clock = Clock()
+    pace = Pace(clock, WorkerSettings(sweep_share=0.2))
+    spent, began = 0.0, clock.now
+    for _ in range(100):
+        seconds = pace.portion * 100e-6
+        clock.now += seconds
+        pace.took(pace.portion, seconds)
+        clock.now += pace.wait_seconds
+        spent += seconds
+    assert spent / (clock.now - began) == pytest.approx(0.2)
+
+
+def test_a_portion_without_any_account_is_no_reason_to_rest() -> None:
+    pace = Pace(Clock(), WorkerSettings())
+    pace.took(0, 0.0)
+    assert pace.wait_seconds == 0.0
