@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
+from stream_app.cli import erase
+from stream_app.errors import StreamAppError
+from stream_app.events.control import EraseAccount
 from stream_app.events.decode import Pseudonyms
-from stream_app.features.table import LAYOUT
+from stream_app.features.table import LAYOUT, Erased
 from stream_app.settings import KafkaSettings, RedisSettings
 from stream_app.streams import topics
 from stream_app.streams.kafka_admin import create_topics
@@ -125,6 +129,42 @@ def test_where_no_worker_has_ever_run_nothing_is_sent(
     missing = cli("erase", "acme", "--yes", "--json", **environment(kafka, redis_url))
     assert missing.code == 6
     assert requests(kafka) == []
+
+
+class Passed:
+    """What is stored once a worker has passed the request."""
+
+    def __init__(self, past: Erased | None) -> None:
+        self.past = past
+
+    async def erased(self, account_id: str) -> Erased | None:
+        assert account_id == "acme"
+        return self.past
+
+
+def looked(before: Erased | None, after: Erased | None) -> erase._Request:
+    event = EraseAccount(id="e-1", occurred_at=datetime.now(UTC), account_id="acme")
+    request = erase._Request(event, sent=True)
+    asyncio.run(erase._look(Passed(after), request, before))  # type: ignore[arg-type]
+    return request
+
+
+def test_what_was_there_is_told_from_what_was_not() -> None:
+    first, second = Erased(3, 0, 10, "e-0"), Erased(5, 0, 20, "e-1")
+    again = Erased(3, 0, 20, "e-1")
+    assert looked(None, second).known
+    assert looked(first, second).known, "a life after an earlier erasure"
+    assert not looked(first, again).known
+    assert not looked(None, Erased(0, 0, 20, "e-1")).known
+    assert looked(first, second).sequence == 5
+    assert looked(first, second).erased_at == "1970-01-01T00:00:00.000020Z"
+
+
+@pytest.mark.parametrize("before", [None, Erased(3, 0, 10, "e-0")])
+def test_a_request_that_a_worker_passed_without_effect_was_refused(before: Erased | None) -> None:
+    with pytest.raises(StreamAppError, match="refused") as refused:
+        looked(before, before)
+    assert "dead-letters" in refused.value.hint
 
 
 def test_a_topic_that_is_missing_is_named(
