@@ -3,7 +3,7 @@ get wrong about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -11,8 +11,8 @@ import msgspec
 
 from stream_app.events.instants import HOUR, to_rfc3339
 from stream_app.streams.partitioning import partition_of
-from tests.simulation.constants import CONTROL, PARTITIONS, POISON, PRODUCED_BY, START_US, TOPICS
-from tests.simulation.records import CONTACTS, Planned, again_at, event_at
+from tests.simulation.constants import CONTROL, PARTITIONS, POISON, START_US, TOPICS
+from tests.simulation.records import CONTACTS, Planned, again_at, event_at, later
 
 ERASE, ERASE_CONTACT, RESTATE = "account.erase", "contact.erase", "account.restate"
 CONTROLS = (ERASE, ERASE_CONTACT, RESTATE)
@@ -33,14 +33,16 @@ def with_controls(random: Random, records: list[Planned], mixed: bool, speed: in
     if not accounts:
         return records
     more: list[Planned] = []
+    moments = [record.at for record in records]
     for i in range(random.choice((0, 0, 0, 1, 1, 2))):
         account = random.choice(accounts)
-        at = random.uniform(0.5, PRODUCED_BY)
-        more += _control(random, i, at, account, mixed, speed)
+        at = random.choice(moments)
+        more += _control(random, i, at, account, moments, mixed, speed)
         if random.random() < 0.6:
-            more += _events_after(random, i, at, records, account, mixed, speed)
+            moment = later(random, at, moments)
+            more += _events_after(random, i, moment, records, account, mixed, speed)
     bad = random.choice((0, 0, 0, 0, 0, 0, 1, 2)) if mixed or more else 0
-    more += [_bad(random, i, random.choice(accounts)) for i in range(bad)]
+    more += [_bad(random, i, random.choice(moments), random.choice(accounts)) for i in range(bad)]
     return records + more if mixed else list(_one_after_the_other(records + more))
 
 
@@ -49,7 +51,13 @@ def _detours(records: list[Planned], account: str) -> bool:
 
 
 def _control(
-    random: Random, i: int, at: float, account: str, mixed: bool, speed: int
+    random: Random,
+    i: int,
+    at: float,
+    account: str,
+    moments: Sequence[float],
+    mixed: bool,
+    speed: int,
 ) -> Iterator[Planned]:
     kind = random.choice(_OFTEN)
     home = partition_of(account.encode(), PARTITIONS)
@@ -66,7 +74,7 @@ def _control(
     )
     yield control
     if random.random() < 0.3 and (mixed or kind == ERASE):
-        yield again_at(control, min(at + random.expovariate(0.7), PRODUCED_BY))
+        yield again_at(control, later(random, at, moments))
 
 
 def _body(
@@ -94,11 +102,10 @@ def _events_after(
     for j in range(random.choice((1, 1, 2))):
         if mixed:
             topic = random.choice(TOPICS)
-        moment = min(at + random.expovariate(2.0), PRODUCED_BY)
-        yield event_at(random, moment, topic, home, account, f"after-{i}-{j}", speed)
+        yield event_at(random, at, topic, home, account, f"after-{i}-{j}", speed)
 
 
-def _bad(random: Random, i: int, account: str) -> Planned:
+def _bad(random: Random, i: int, at: float, account: str) -> Planned:
     """A control record that cannot be read, or that the worker fails on."""
     fate = random.choice(
         ("not_json", "unknown_type", "missing_field", "in_the_future", "unprocessable")
@@ -115,7 +122,6 @@ def _bad(random: Random, i: int, account: str) -> Planned:
             body["id"] = POISON[i]
     value = b"{control %d" % i if fate == "not_json" else msgspec.json.encode(body)
     home = partition_of(account.encode(), PARTITIONS)
-    at = random.uniform(0.3, PRODUCED_BY)
     return Planned(at, CONTROL, home, account.encode(), value, account, "", fate)
 
 

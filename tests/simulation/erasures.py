@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_app.events.batch import hash32
 from stream_app.features.table import ACCOUNT, Erased
-from tests.simulation.constants import CONTROL, PARTITIONS
+from tests.simulation.constants import CONTROL
 from tests.simulation.controls import CONTROLS
 from tests.simulation.lives import Life, Lives
 from tests.simulation.oracle import Expected, content_of, in_order
@@ -72,14 +72,12 @@ def _check_applied_once(world: World, lives: dict[str, Life]) -> None:
 
 def _check_remains(world: World, want: Expected) -> None:
     """What is stored of erased accounts, apart from when they were erased."""
-    for partition in range(PARTITIONS):
-        stored = world.ledger.store._partitions[partition].erased
-        found = {digest: _without_time(_erased(past)) for digest, past in stored.items()}
-        wanted = {digest: _without_time(past) for digest, past in want.erased[partition].items()}
-        if found != wanted:
-            world.violate(
-                f"partition {partition} remembers of erased accounts {found}, not {wanted}"
-            )
+    stored = world.ledger.store._partitions.values()
+    erased = [item for partition in stored for item in partition.erased.items()]
+    found = {digest: _without_time(_erased(past)) for digest, past in erased}
+    wanted = {digest: _without_time(past) for digest, past in want.erased.items()}
+    if found != wanted:
+        world.violate(f"the store remembers {found} of erased accounts, not {wanted}")
 
 
 def _without_time(past: Erased) -> Erased:

@@ -116,6 +116,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         task = _Task.__new__(_Task)
         task.number = len(self.tasks)
         task.__init__(coro, loop=self, name=name or "task", context=context)  # type: ignore[misc]
+        # asyncio's set of all tasks would have those of many runs, with the same hashes.
+        asyncio.tasks._unregister_task(task)
         self.tasks.append(task)
         process = context.get(PROCESS)
         if process is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +35,8 @@ class Expected:
     profiles: dict[str, bytes] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     """Accounts of which a tombstone is the last word."""
-    erased: dict[int, dict[str, Erased]] = field(default_factory=dict)
-    """What remains of accounts that were erased, by partition and digest."""
+    erased: dict[str, Erased] = field(default_factory=dict)
+    """What remains of accounts that were erased, by digest."""
     published: dict[str, dict[str, list[tuple[str, Any]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
@@ -45,28 +46,32 @@ class Expected:
 def expected(world: World, poison: set[tuple[str, int, int]]) -> Expected:
     """The oracle of a run; `poison`: (topic, partition, offset) of records that the engine fails
     on."""
-    out = Expected()
-    for partition in range(PARTITIONS):
-        if world.plan.shape.mixed:
-            _follow(world, partition, poison, out)
-        else:
-            _from_log(world, partition, poison, out)
-    return out
-
-
-def _from_log(
-    world: World, partition: int, poison: set[tuple[str, int, int]], out: Expected
-) -> None:
-    """Each account's records lie in one topic, so the log alone says what happens to it."""
-    records = [
-        record
-        for record in in_order(world, partition)
-        if (record.topic, partition, record.offset) not in poison
-    ]
-    run = _Run(world, partition, out)
-    run.use(FIXED_MODEL if world.plan.model else None)
-    run.apply(records)
+    run = _Run(world)
+    if world.plan.shape.mixed:
+        _follow(world, run, poison)
+    else:
+        _from_log(world, run, poison)
     run.finish()
+    return run.out
+
+
+def _at_home(
+    records: Iterable[MemoryRecord], poison: set[tuple[str, int, int]]
+) -> list[MemoryRecord]:
+    """The records that say something of an account of their partition. Strays have no key."""
+    return [
+        record
+        for record in records
+        if record.key is not None
+        and not (poison and (record.topic, record.partition, record.offset) in poison)
+    ]
+
+
+def _from_log(world: World, run: _Run, poison: set[tuple[str, int, int]]) -> None:
+    """Each account's records lie in one topic, so the log alone says what happens to it."""
+    run.use(FIXED_MODEL if world.plan.model else None)
+    for partition in range(PARTITIONS):
+        run.take(_at_home(in_order(world, partition), poison))
 
 
 def in_order(world: World, partition: int) -> list[MemoryRecord]:
@@ -78,33 +83,36 @@ def in_order(world: World, partition: int) -> list[MemoryRecord]:
     return records
 
 
-def _follow(world: World, partition: int, poison: set[tuple[str, int, int]], out: Expected) -> None:
+def _follow(world: World, run: _Run, poison: set[tuple[str, int, int]]) -> None:
     """Repeat what was committed: the records in that order, the silence and the model versions
-    that were decided on. Nothing else is taken from the workers."""
-    run = _Run(world, partition, out)
-    for batch in world.ledger.books[partition].batches:
-        if batch.records:
-            run.take(
-                [r for r in batch.records if (r.topic, partition, r.offset) not in poison],
-                batch.model,
-            )
-        elif batch.states:
-            run.sweep(batch)
-    run.finish()
+    that were decided on. Nothing else is taken from the workers. Partitions have nothing to do
+    with each other, so those that use the same model are taken together."""
+    left = [deque(book.batches) for book in world.ledger.books.values()]
+    while batches := [partition for partition in left if partition]:
+        model = batches[0][0].model
+        run.use(model)
+        for partition in batches:
+            while partition and partition[0].model == model:
+                batch = partition.popleft()
+                if batch.records:
+                    run.take(_at_home(batch.records, poison))
+                elif batch.states:
+                    run.sweep(batch)
 
 
 class _Run:
-    """One partition under the oracle.
+    """All accounts under the oracle.
 
     Records are collected and applied together, because batching never changes a result
     (tests/engine). A look at a silent account is put off until its next event, which comes to the
     same unless that event is late or another model has come (tests/engine too).
     """
 
-    def __init__(self, world: World, partition: int, out: Expected) -> None:
-        self._world, self._out, self._partition = world, out, partition
+    def __init__(self, world: World) -> None:
+        self.out = Expected()
+        self._world = world
         self._pipeline: Pipeline = pipeline_of(world.plan.shape)
-        self._processor = Processor(self._pipeline, partition, PARTITIONS)
+        self._processor = Processor(self._pipeline, 0, 1)
         self._assigner: Assigner | None = None
         self._model: bytes | None = None
         self._waiting: list[MemoryRecord] = []
@@ -120,19 +128,13 @@ class _Run:
         margin = self._world.settings.segments.margin
         self._assigner = None if model is None else Assigner(snapshot_of(model), margin)
 
-    def take(self, records: list[MemoryRecord], model: bytes | None) -> None:
-        """Records of one commit."""
-        self.use(model)
-        if records and records[0].topic == CONTROL:
-            self._flush()
-            self.apply(records)
-            return
+    def take(self, records: list[MemoryRecord]) -> None:
+        """Go on with these records."""
         if self._looks and self._late(records):
             self._flush()
         self._waiting += records
 
-    def apply(self, records: list[MemoryRecord]) -> None:
-        """Records at once."""
+    def _apply(self, records: list[MemoryRecord]) -> None:
         while records:
             count = self._pipeline.cut(records)
             work = self._processor.process(records[:count], self._assigner, _NOW_US)
@@ -142,13 +144,15 @@ class _Run:
     def sweep(self, batch: Batch) -> None:
         """Silence and new model for the accounts of a batch, as far as their states say that it
         was looked at. Not further than the clock allowed: that is checked elsewhere."""
-        self.use(batch.model)
         after = np.frombuffer(b"".join(state for _, state in batch.states), ACCOUNT)
         for (account, _), as_of in zip(batch.states, silence.as_of(after).tolist(), strict=True):
             self._looks[account] = max(as_of + 1, self._looks.get(account, 0))
 
     def _late(self, records: list[MemoryRecord]) -> bool:
-        """Whether an event lies before a look at its account that is still to be carried out."""
+        """Whether an event lies before a look at its account that is still to be carried out, or
+        a control record finds that the account stands where the look has left it."""
+        if any(record.topic == CONTROL for record in records):
+            return True
         decoded = self._pipeline.decoder.decode(records, _NOW_US)
         return any(
             at_us < self._looks.get(event.account_id, 0)
@@ -172,27 +176,27 @@ class _Run:
         self._flush()
         table = self._processor.table
         rows = np.arange(len(table))
-        self._out.states.update(table.pack(rows))
-        self._out.erased[self._partition] = table.erased
+        self.out.states.update(table.pack(rows))
+        self.out.erased = table.erased
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self.apply(waiting)
+            self._apply(waiting)
         if self._looks:
             self._look()
 
     def _keep(self, effects: Effects, outbox: list[Message]) -> None:
         for account in effects.gone:
-            self._out.profiles.pop(account, None)
-        self._out.gone.update(effects.gone)
-        self._out.gone.difference_update(effects.accounts)
+            self.out.profiles.pop(account, None)
+        self.out.gone.update(effects.gone)
+        self.out.gone.difference_update(effects.accounts)
         for account, payload in effects.accounts.items():
-            self._out.profiles[account] = msgspec.json.encode(payload)
+            self.out.profiles[account] = msgspec.json.encode(payload)
         for message in outbox:
             if message.topic in ("segment-changes", "intent-spikes"):
                 account = (message.key or b"").decode()
-                self._out.published[message.topic][account].append(content_of(message))
+                self.out.published[message.topic][account].append(content_of(message))
 
 
 def content_of(message: Any) -> tuple[str, Any]:

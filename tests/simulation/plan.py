@@ -54,7 +54,7 @@ def plan(seed: int) -> Plan:
     mixed = random.random() < 0.5
     shape = Shape(
         mixed=mixed,
-        max_batch=random.choice((2, 4, 50)),
+        max_batch=random.choice((2, 8, 50)),
         outbox_limit=random.choice((3, 1_000)),
         sweep_accounts=random.choice((1, 100)),
     )

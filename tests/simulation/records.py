@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -58,7 +59,7 @@ def make_records(random: Random, mixed: bool, speed: int) -> list[Planned]:
     for i in range(random.randint(6, 13)):
         account = random.choice(busy)
         # Records that come together are applied together, which is much cheaper.
-        at = random.choice(bursts) if i % 5 else random.uniform(0.3, PRODUCED_BY)
+        at = random.choice(bursts) if i % 6 else random.uniform(0.3, PRODUCED_BY)
         topic = random.choice(TOPICS) if mixed else homes[account]
         home = partition_of(account.encode(), PARTITIONS)
         partition = home
@@ -69,9 +70,12 @@ def make_records(random: Random, mixed: bool, speed: int) -> list[Planned]:
         planned = event_at(random, at, topic, partition, account, f"e{i}", speed)
         records.append(planned)
         if random.random() < 0.12:
-            records.append(again_at(planned, min(at + random.expovariate(1.0), PRODUCED_BY)))
+            records.append(again_at(planned, later(random, at, bursts)))
     bad = random.choice((0, 1, 1, 2, 3))
-    return records + [_bad(random, i, random.choice(busy), homes, mixed) for i in range(bad)]
+    return records + [
+        _bad(random, i, random.choice(bursts), random.choice(busy), homes, mixed)
+        for i in range(bad)
+    ]
 
 
 def event_at(
@@ -117,12 +121,20 @@ def _body(
     return body
 
 
-def _bad(random: Random, i: int, account: str, homes: dict[str, str], mixed: bool) -> Planned:
+def later(random: Random, at: float, moments: Sequence[float]) -> float:
+    """One of the moments after `at`, or soon after it."""
+    after = [moment for moment in moments if moment > at]
+    if after and random.random() < 0.7:
+        return random.choice(after)
+    return min(at + random.expovariate(1.0), PRODUCED_BY)
+
+
+def _bad(
+    random: Random, i: int, at: float, account: str, homes: dict[str, str], mixed: bool
+) -> Planned:
     topic = random.choice(TOPICS) if mixed else homes[account]
     body = _body(random, topic, account, f"bad-{i}", START_US - HOUR)
-    fate = random.choice(
-        ("not_json", "empty", "missing_field", "in_the_future", "unprocessable", "unprocessable")
-    )
+    fate = random.choice(("not_json", "empty", "missing_field", "in_the_future", "unprocessable"))
     value = b""
     if fate == "not_json":
         value = b"{broken %d" % i
@@ -135,7 +147,7 @@ def _bad(random: Random, i: int, account: str, homes: dict[str, str], mixed: boo
     if not value and fate != "empty":
         value = msgspec.json.encode(body)
     return Planned(
-        random.uniform(0.3, PRODUCED_BY),
+        at,
         topic,
         partition_of(account.encode(), PARTITIONS),
         account.encode(),

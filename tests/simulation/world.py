@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
-from itertools import count
+from itertools import count, groupby
 from random import Random
 from typing import Any
 
@@ -48,7 +48,8 @@ _RETRY_SECONDS = 0.2
 class Silent:
     """Metrics that nobody reads."""
 
-    def __getattr__(self, _: str) -> Silent:
+    def __getattr__(self, name: str) -> Silent:
+        self.__dict__[name] = self  # the next time it is found at once
         return self
 
     def __call__(self, *_: object) -> Silent:
@@ -56,7 +57,6 @@ class Silent:
 
 
 _SILENT: Any = Silent()
-_SILENT.__dict__.update(inc=_SILENT, set=_SILENT, observe=_SILENT, labels=_SILENT, clear=_SILENT)
 
 
 class Worker(Process):
@@ -252,8 +252,8 @@ class World:
             _at_once(store.save_snapshot(1, snapshot, checkpoint))
             if plan.shape.mixed:
                 self.broker.append(_MODELS, b"model", snapshot, (("ce_id", b"model:1"),))
-        for record in plan.records:
-            self.soon(record.at, functools.partial(self._produce, record))
+        for at, together in groupby(plan.records, key=lambda record: record.at):
+            self.soon(at, functools.partial(self._produce, list(together)))
         for fault in self._by_time:
             self.soon(fault.at, functools.partial(self.inject, fault, None))
         for slot in range(plan.workers):
@@ -453,15 +453,16 @@ class World:
 
     # Events
 
-    def _produce(self, record: Planned) -> None:
-        if record.waits:
+    def _produce(self, records: Sequence[Planned]) -> None:
+        for record in records:
+            if not record.waits:
+                self._append_planned(record)
+                continue
             queue = self._queues.setdefault(record.account, deque())
             queue.append(record)
             if len(queue) == 1:
                 # Not at once, so that the log's time stamps tell what came after what.
                 self.soon(_RETRY_SECONDS, functools.partial(self._drain, record.account))
-        else:
-            self._append_planned(record)
 
     def _drain(self, account: str) -> None:
         queue = self._queues[account]

@@ -63,13 +63,13 @@ def drop_oldest_on_failure(stack: ExitStack) -> None:
 
 
 @bug
-def lettersbeside_outbox(stack: ExitStack) -> None:
+def letters_beside_outbox(stack: ExitStack) -> None:
     """Dead letters are published, but not through the outbox."""
     beside_outbox(stack, "dead-letters")
 
 
 @bug
-def forwardsbeside_outbox(stack: ExitStack) -> None:
+def forwards_beside_outbox(stack: ExitStack) -> None:
     """Forwarded records are published, but not through the outbox."""
     beside_outbox(stack, "engagement")
 
