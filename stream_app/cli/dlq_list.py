@@ -6,8 +6,11 @@ import heapq
 from collections import Counter
 from typing import Any
 
+from rich.padding import Padding
+from rich.text import Text
+
 from stream_app.cli.desk import desk
-from stream_app.cli.output import console, row, table, when
+from stream_app.cli.output import console, printable, row, table, when
 from stream_app.events.instants import to_rfc3339
 from stream_app.settings import Settings
 from stream_app.streams.dead_letters import Selection
@@ -76,12 +79,13 @@ def show_listing(report: dict[str, Any]) -> None:
         row(counts, each["reason"], each["topic"], each["letters"])
     screen.print()
     screen.print(counts)
-    letters = table("id", "refused", "account", "why")
+    if report["letters"]:
+        screen.print()
     for each in report["letters"]:
         fate = "" if each["fate"] == Fate.OPEN else f" [{each['fate']}]"
-        why = f"{each['reason']}{fate}: {each['detail']}"
-        row(letters, each["id"], when(each["at"]), each["account"] or "-", why)
-    screen.print()
-    screen.print(letters)
-    if len(report["letters"]) < report["total"]:
+        facts = (each["id"], when(each["at"]), each["account"] or "-")
+        screen.print(printable("   ".join(facts) + fate))
+        why = Text(printable(f"{each['reason']}: {each['detail']}"), style="dim")
+        screen.print(Padding(why, (0, 0, 0, 4)))
+    if 0 < len(report["letters"]) < report["total"]:
         screen.print(f"\nthe newest {len(report['letters'])}; more with --limit")

@@ -51,16 +51,19 @@ def show_letter(found: Found) -> None:
     _fact(screen, "key", _shown(letter.key))
     for title, headers in (("headers", letter.facts), ("original headers", letter.headers)):
         screen.print(f"\n{title}", style="bold")
+        width = max((len(name) for name, _ in headers), default=0)
         for name, value in headers:
-            _fact(screen, name, _shown(value))
+            _fact(screen, name, _shown(value), width)
+        if not headers:
+            screen.print("  none")
     size = "none" if letter.value is None else f"{len(letter.value):,} bytes"
     screen.print(f"\nvalue ({size})", style="bold")
     for line in _readable(letter.value).splitlines():
         screen.print(Text(printable(line)), soft_wrap=True)
 
 
-def _fact(screen: Console, name: str, text: str) -> None:
-    screen.print(Text.assemble((f"  {printable(name):<11} ", "dim"), printable(text)))
+def _fact(screen: Console, name: str, text: str, width: int = 7) -> None:
+    screen.print(Text.assemble((f"  {printable(name):<{width}}  ", "dim"), printable(text)))
 
 
 def _readable(value: bytes | None) -> str:

@@ -124,7 +124,7 @@ def _show(report: Report, *, repair: bool) -> None:
         f"{report.changes:,} changes kept"
     )
     if repair:
-        screen.print(f"{report.repaired:,} accounts repaired")
+        screen.print(f"accounts repaired: {report.repaired:,}")
     for partition, entries in report.waiting.items():
         screen.print(f"partition {partition}: {entries:,} messages wait; is a worker running?")
     if report.undecided:

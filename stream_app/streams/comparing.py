@@ -86,6 +86,8 @@ class Seen(Struct, gc=False):
     """Where the highest change leads."""
     gaps: tuple[tuple[int, int], ...] = ()
     """Between `first` and `highest`."""
+    same: bool = False
+    """Whether Redis was found to agree."""
 
 
 UNSEEN = Seen()

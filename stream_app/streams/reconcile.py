@@ -134,24 +134,21 @@ class Reconciler:
         seen = published.seen
         report.changes += published.changes
         report.records += sum(each.sequence is not None for each in seen.values())
-        same: set[str] = set()
         differs: set[str] = set()
         async for chunk in self._store.load(partition):
             accounts = [account for account, _ in chunk]
             profiles = await self._store.profiles(partition, accounts)
             for (account, state), profile in zip(chunk, profiles, strict=True):
-                differences = compare(
-                    account,
-                    stored_of(state, profile),
-                    seen.get(account, UNSEEN),
-                    complete=published.complete,
-                )
-                (differs if any(differences) else same).add(account)
-        report.accounts += len(same | differs)
-        differs |= seen.keys() - same
-        for account in seen.keys() - differs:
+                one, stored = seen.get(account, UNSEEN), stored_of(state, profile)
+                if any(compare(account, stored, one, complete=published.complete)):
+                    differs.add(account)
+                else:
+                    one.same = True  # never UNSEEN, which differs from any state
+        same = [account for account, one in seen.items() if one.same and account not in differs]
+        report.accounts += len(same) + len(differs)
+        for account in same:
             del seen[account]
-        return sorted(differs)
+        return sorted(differs | seen.keys())
 
     async def _decide(
         self, partition: int, published: Published, accounts: Sequence[str], report: Report

@@ -246,13 +246,14 @@ async def test_marks_go_when_the_letters_have_gone(desk: Desk, redis_url: str) -
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"acme", b"{]"), (b"ann", visit("acme")), (b"acme", visit("globex"))]
+    ("key", "value"),
+    [(b"umbrella", b"{]"), (b"ann", visit("umbrella")), (b"umbrella", visit("globex"))],
 )
 async def test_letters_of_an_account_that_was_erased_since_are_its_past(
     desk: Desk, key: bytes, value: bytes
 ) -> None:
     await desk.put(refused(5, value, key=key), refused(6, visit("other"), key=b"other"))
-    await desk.erase("acme", NOW_US)
+    await desk.erase("umbrella", NOW_US)
     tally = await desk.replay(again=True, force=True)
     assert (tally.sent, tally.fates) == (1, {Fate.ERASED: 1})
     assert [record.value for record in desk.sent()] == [visit("other")]
