@@ -126,12 +126,14 @@ def test_nothing_in_a_letter_reaches_the_terminal_as_it_is(cli: Cli, stack: Stac
     assert "base64 /w==" in text
 
 
-def test_who_only_reads_may_list(cli: Cli, stack: Stack, redis_url: str) -> None:
+def test_who_only_reads_may_look(cli: Cli, stack: Stack, redis_url: str) -> None:
     with stack.worker():
         stack.publish(Message(VISITS, b"acme", b"{]"))
         until(lambda: listed(cli, stack)["total"] == 1, "the letter")
     reader = {**stack.environment, "STREAM_APP_REDIS__URL": as_user(redis_url, READER)}
-    assert cli("dlq", "list", "--json", **reader).json["total"] == 1
+    (letter,) = cli("dlq", "list", "--json", **reader).json["letters"]
+    assert cli("dlq", "show", letter["id"], **reader).code == 0
+    assert cli("dlq", "replay", "--all", "--dry-run", "--json", **reader).json["refused"]
 
 
 def test_what_is_asked_for_is_missing(cli: Cli, stack: Stack) -> None:
