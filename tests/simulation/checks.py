@@ -156,7 +156,8 @@ def _check_last(world: World, account: str, values: list[bytes | None], want: by
     if want not in values:
         world.violate(f"account-segments: where {account} stands was never published")
     elif values[-1] != want:
-        world.stale += 1
+        world.stale += want is not None
+        world.stale_tombstones += want is None
         if account not in world.ledger.belated and not world.ledger.set_back:
             world.violate(f"account-segments: what is said last of {account} is not the newest")
 

@@ -29,9 +29,15 @@ class Life:
     """How often it was erased while it was known."""
     by: str | None = None
     """Id of the last control record that erased it."""
+    before: set[str] = field(default_factory=set)
+    """Ids of all that did."""
+    again: int = 0
+    """How often a record ended a life, though it had erased the account before."""
 
     def copy(self) -> Life:
-        return Life(set(self.events), set(self.past), self.deaths, self.by)
+        return Life(
+            set(self.events), set(self.past), self.deaths, self.by, set(self.before), self.again
+        )
 
 
 class Lives(dict[str, Life]):
@@ -70,8 +76,10 @@ class Lives(dict[str, Life]):
                 life.events.add(event_id)
                 erased.discard(account)
             elif body["type"] == ERASE and life.by != event_id:
-                life.by = event_id
                 life.deaths += bool(life.events)
+                life.again += bool(life.events) and event_id in life.before
+                life.by = event_id
+                life.before.add(event_id)
                 life.past |= life.events
                 life.events.clear()
                 erased.add(account)

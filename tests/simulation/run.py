@@ -36,6 +36,10 @@ class Outcome:
     violations: list[str]
     stale: int
     """Accounts whose newest message on `account-segments` is not the last that was decided."""
+    stale_tombstones: int
+    """Erased ones of which an older message is the newest there."""
+    erased_again: int
+    """Lives that ended with a control record which had erased the account before."""
     redecided: int
     """Messages that say something else than an earlier one with the same id."""
     digest: str
@@ -57,6 +61,8 @@ def run(plan: Plan, *, tracing: bool = False, bug: str | None = None) -> Outcome
         world.injected,
         world.violations,
         world.stale,
+        world.stale_tombstones,
+        world.erased_again,
         world.redecided,
         _digest(world),
         world.trace,
