@@ -137,7 +137,9 @@ class World:
         """Whether the trace has every call."""
         self.injected: Counter[str] = Counter()
         self.consumed = topics.consumed()
-        self.broker = MemoryBroker(now_ms=lambda: int(self.loop.now * 1_000))
+        # Time stamps count arrivals: virtual time has many within a millisecond, and the oracle
+        # asks what came after what.
+        self.broker = MemoryBroker(now_ms=count(1).__next__)
         for topic in topics.TOPICS:
             self.broker.create_topic(
                 topic.name, PARTITIONS if topic.partitions > 1 else topic.partitions
@@ -465,7 +467,7 @@ class World:
             queue = self._queues.setdefault(record.account, deque())
             queue.append(record)
             if len(queue) == 1:
-                # Not at once, so that the log's time stamps tell what came after what.
+                # Not at once: what came before may still be on its way to the log.
                 self.soon(_RETRY_SECONDS, functools.partial(self._drain, record.account))
 
     def _drain(self, account: str) -> None:
