@@ -67,7 +67,7 @@ EventKind = Literal[
 class InputSettings(Section):
     """What is accepted."""
 
-    max_record_bytes: Annotated[int, Field(ge=256, le=8_388_608)] = 262_144
+    max_record_bytes: Annotated[int, Field(ge=256, le=4_194_304)] = 262_144
     """A larger record becomes a dead letter."""
     future_tolerance_seconds: Annotated[float, Field(ge=0)] = 600.0
     """An event that lies further ahead of the clock becomes a dead letter."""

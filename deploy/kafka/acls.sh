@@ -18,8 +18,8 @@ allow stream-app-worker --operation Read --resource-pattern-type literal --topic
     --topic content-downloads --topic email-events --topic engagement --topic account-control \
     --topic account-features
 allow stream-app-worker --operation Write --resource-pattern-type literal --topic engagement \
-    --topic account-features --topic segment-changes --topic intent-spikes --topic account-segments \
-    --topic segment-models --topic dead-letters
+    --topic account-control --topic account-features --topic segment-changes --topic intent-spikes \
+    --topic account-segments --topic segment-models --topic dead-letters
 allow stream-app-worker --operation Read --resource-pattern-type literal --group stream-app \
     --group stream-app-trainer
 
@@ -35,11 +35,12 @@ allow stream-app-consumer --operation Read --resource-pattern-type prefixed --gr
     stream-app-consumer
 
 # stream-app-operator: Whoever looks after dead letters, puts them back where they came from,
-# and asks for erasure.
+# asks for erasure, and reconciles.
 allow stream-app-operator --operation Write --resource-pattern-type literal --topic \
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
     account-control
-allow stream-app-operator --operation Read --resource-pattern-type literal --topic dead-letters
+allow stream-app-operator --operation Read --resource-pattern-type literal --topic \
+    segment-changes --topic intent-spikes --topic account-segments --topic dead-letters
 allow stream-app-operator --operation Read --resource-pattern-type prefixed --group \
     stream-app-operator
 

@@ -108,6 +108,9 @@ class Application:
         app.agent(channel, name="trainer", concurrency=1)(train)
 
 
+_NEVER_SECONDS = 1e9
+
+
 def _faust_app(settings: Settings, worker: Worker) -> faust.App:
     kafka = settings.kafka
     servers = ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers.split(","))
@@ -124,6 +127,8 @@ def _faust_app(settings: Settings, worker: Worker) -> faust.App:
             kafka.request_timeout_ms / 1_000, kafka.session_timeout_ms / 1_000 + 5
         ),
         **faust_options(settings.web, worker),
+        # Faust goes by figures that aiokafka no longer has, and takes every quiet topic for stuck.
+        stream_processing_timeout=_NEVER_SECONDS,
         worker_redirect_stdouts=False,
         datadir=str(Path(gettempdir()) / "stream-app-faust"),  # created, but nothing is kept there
         # Faust prefers its own environment variables (WEB_PORT, BROKER_URL, …) to what it is given

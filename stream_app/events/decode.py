@@ -147,9 +147,10 @@ class _Decoder(Generic[E]):
                     event = self._closely(record)
                 at_us = from_datetime(event.occurred_at)
                 if at_us > latest:
-                    ahead = (at_us - now_us) / SECOND
+                    tolerance = f"{self._tolerance_us / SECOND:.0f} s"
                     raise _Reject(
-                        Reason.IN_THE_FUTURE, f"occurred_at lies {ahead:.0f} s ahead of the clock"
+                        Reason.IN_THE_FUTURE,
+                        f"occurred_at lies more than {tolerance} ahead of the clock",
                     )
                 if at_us < EARLIEST_US:
                     raise _Reject(

@@ -87,6 +87,11 @@ def dead_letter_headers() -> Json:
         "ce_sourcetopic": {"description": "Where it was read.", **_TEXT},
         "ce_sourcepartition": _NUMBER,
         "ce_sourceoffset": _NUMBER,
+        "ce_cut": {
+            "description": "Parts of the record that were too large to be kept whole: `key`, "
+            "`headers`, `value`.",
+            **_TEXT,
+        },
     }
     names = ("reason", "detail", "sourcetopic", "sourcepartition", "sourceoffset")
     ours["required"] += [f"ce_{name}" for name in names]

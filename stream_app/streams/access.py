@@ -42,7 +42,7 @@ PRINCIPALS: tuple[Principal, ...] = (
         {
             "input": ("Read",),
             "forwarded": ("Read", "Write"),
-            "control": ("Read",),
+            "control": ("Read", "Write"),
             "output": ("Write",),
             "refused": ("Write",),
             "training": ("Read", "Write"),
@@ -64,13 +64,14 @@ PRINCIPALS: tuple[Principal, ...] = (
     ),
     Principal(
         "stream-app-operator",
-        "Whoever looks after dead letters, puts them back where they came from, and asks for "
-        "erasure.",
+        "Whoever looks after dead letters, puts them back where they came from, asks for erasure, "
+        "and reconciles.",
         {
             "refused": ("Read",),
             "input": ("Write",),
             "forwarded": ("Write",),
             "control": ("Write",),
+            "output": ("Read",),
         },
         own_groups=True,
     ),

@@ -41,6 +41,11 @@ class Letter:
     offset: int
 
     @property
+    def cut(self) -> str:
+        """Which parts of the record were too large for a letter: `key`, `headers`, `value`."""
+        return dict(self.facts).get("ce_cut", b"").decode(errors="replace")
+
+    @property
     def accounts(self) -> tuple[str, ...]:
         """Whose it may be: the account that the value names, if it can be read, and the key."""
         named = (_account_in(self.value), _text(self.key))

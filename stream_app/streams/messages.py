@@ -27,6 +27,12 @@ from stream_app.streams.ports import Message, Record
 
 _encode = msgspec.json.Encoder().encode
 
+_MIB = 1024 * 1024
+_KEY_BYTES, _HEADERS_BYTES, _VALUE_BYTES = _MIB // 4, _MIB, 6 * _MIB
+"""What a dead letter holds of a record at most; its topic takes 8 MiB with everything around it."""
+_HEADER_OVERHEAD = 16
+"""Bytes that a header has besides name and value, at most."""
+
 
 class Messages:
     """Makes messages for topics under a prefix."""
@@ -80,7 +86,11 @@ class Messages:
         return Message(self._prefix + topics.ACCOUNT_CONTROL.name, key, _encode(event))
 
     def dead_letter(self, record: Record, rejection: Rejection, now_us: int) -> Message:
-        """The original record with the reason for its refusal in headers."""
+        """The original record with the reason for its refusal in headers. What `dead-letters` would
+        not take is cut, and `ce_cut` says so: a worker that cannot get rid of a record stops."""
+        # Kafka allows a header without a value; the outbox does not.
+        original = [(f"original-{name}", value or b"") for name, value in record.headers or ()]
+        key, value, kept, cut = _fitting(record.key, record.value, original)
         origin = f"{record.topic}:{record.partition}:{record.offset}"
         headers = cloudevents.headers(
             OUTPUT_TYPES[DeadLetter],
@@ -93,12 +103,9 @@ class Messages:
             sourcetopic=record.topic,
             sourcepartition=str(record.partition),
             sourceoffset=str(record.offset),
+            **({"cut": cut} if cut else {}),
         )
-        # Kafka allows a header without a value; the outbox does not.
-        original = tuple((f"original-{name}", value or b"") for name, value in record.headers or ())
-        return Message(
-            self._prefix + topics.DEAD_LETTERS.name, record.key, record.value, headers + original
-        )
+        return Message(self._prefix + topics.DEAD_LETTERS.name, key, value, headers + tuple(kept))
 
     def _change(self, change: SegmentChange) -> Message:
         return self._event(
@@ -138,3 +145,24 @@ class Messages:
     ) -> Message:
         headers = cloudevents.headers(OUTPUT_TYPES[type(payload)], id_, time_us, subject)
         return Message(self._prefix + topic.name, subject.encode(), _encode(payload), headers)
+
+
+_Header = tuple[str, bytes]
+
+
+def _fitting(
+    key: bytes | None, value: bytes | None, headers: list[_Header]
+) -> tuple[bytes | None, bytes | None, list[_Header], str]:
+    """The key, value and headers of a record as far as they fit into a dead letter, and which of
+    them were cut. Records may be larger than a letter: Kafka limits them as they are compressed."""
+    cut = []
+    if key is not None and len(key) > _KEY_BYTES:
+        key = key[:_KEY_BYTES]
+        cut.append("key")
+    if sum(len(name) + len(text) + _HEADER_OVERHEAD for name, text in headers) > _HEADERS_BYTES:
+        headers = []
+        cut.append("headers")
+    if value is not None and len(value) > _VALUE_BYTES:
+        value = value[:_VALUE_BYTES]
+        cut.append("value")
+    return key, value, headers, ",".join(cut)

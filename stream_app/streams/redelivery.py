@@ -20,6 +20,8 @@ from stream_app.streams.topics import consumed
 
 NOT_READ = "not_read"
 """Besides the decoder's reasons: workers do not read the topic that the letter names."""
+INCOMPLETE = "incomplete"
+"""The letter has not the whole record."""
 
 _AT_ONCE = 100
 """Letters at most that a crash leaves uncertain."""
@@ -130,7 +132,7 @@ class Redelivery:
         refusal = self._refusal(letter)
         if refusal is None:
             return True
-        if self._force and refusal.reason != NOT_READ:
+        if self._force and refusal.reason not in {NOT_READ, INCOMPLETE}:
             tally.forced += 1
             return True
         tally.refused[refusal.reason] += 1
@@ -141,6 +143,8 @@ class Redelivery:
     def _refusal(self, letter: Letter) -> Refusal | None:
         if letter.topic not in self._read:  # whoever may write dead letters may name any topic
             return Refusal(letter.id, NOT_READ, f"workers do not read {letter.topic}")
+        if letter.cut:
+            return Refusal(letter.id, INCOMPLETE, f"{letter.cut} was too large to be kept whole")
         pipeline, now_us = self._pipeline, self._clock.now_us()
         if letter.topic == pipeline.control_topic:
             rejections = pipeline.control_decoder.decode([letter], now_us).rejections

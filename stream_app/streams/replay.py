@@ -30,6 +30,8 @@ from stream_app.settings import Settings
 from stream_app.streams.mixed import MixedDecoder
 
 _SWEEP_LIMIT = 20_000
+_STEP_BYTES = 16 * 1024 * 1024
+"""Of the lines of a step, at which it is full: a line may have 8 MiB."""
 
 
 class SegmentSize(msgspec.Struct, frozen=True):
@@ -128,6 +130,7 @@ class Replay:
         self._first_us, self._latest_us, self._watermark_us = 2**62, 0, 0
         self._file, self._line = "", 0
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._started = perf_counter()
 
     @property
@@ -146,15 +149,15 @@ class Replay:
         Lines are held back until a step is full or its file ends, so that steps, and with them
         the moments at which a new model is taken up, do not depend on how lines are handed over.
         """
-        self._held += lines
-        size = self.settings.worker.max_batch
-        whole = len(self._held) // size * size
-        for start in range(0, whole, size):
-            self._step(self._held[start : start + size])
-        del self._held[:whole]
+        most = self.settings.worker.max_batch
+        for line in lines:
+            self._held.append(line)
+            self._held_bytes += len(line)
+            if len(self._held) == most or self._held_bytes >= _STEP_BYTES:
+                self._flush()
 
     def _flush(self) -> None:
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         self._step(held)
 
     def _step(self, given: Sequence[bytes]) -> None:

@@ -68,7 +68,9 @@ def test_prefix_and_group_are_those_of_the_settings() -> None:
 
 def test_the_worker_reads_what_it_consumes_and_writes_what_it_publishes() -> None:
     assert may("Read", WORKER) == {*topics.consumed(), topics.ACCOUNT_FEATURES.name}
-    assert may("Write", WORKER) == names("forwarded", "training", "output", "model", "refused")
+    assert may("Write", WORKER) == names(
+        "forwarded", "control", "training", "output", "model", "refused"
+    )
 
 
 def test_the_others_have_what_their_part_needs() -> None:
@@ -76,7 +78,7 @@ def test_the_others_have_what_their_part_needs() -> None:
     assert {user: may("Read", user) for user in (PRODUCER, CONSUMER, OPERATOR, TOOLS, ADMIN)} == {
         PRODUCER: set(),
         CONSUMER: names("output", "model"),
-        OPERATOR: names("refused"),
+        OPERATOR: names("refused", "output"),
         TOOLS: set(),
         ADMIN: set(),
     }

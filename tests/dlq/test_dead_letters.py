@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from os import urandom
+
 import pytest
 
 from stream_app.cli.instants import since_us
 from stream_app.errors import UsageError
 from stream_app.events.instants import DAY, HOUR
+from stream_app.settings import KafkaSettings
+from stream_app.streams import topics
 from stream_app.streams.dead_letters import REPLAY_HEADER, Letter, Selection, read_letter
+from stream_app.streams.kafka_admin import create_topics
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from tests.dlq.letters import NOT_JSON, NOW_US, VISITS, refused, stored, visit
 
 HEADERS = (("ce_id", b"\xff\x00"), ("trace", b"1"), ("trace", b"2"), ("original-x", b""))
@@ -107,3 +113,47 @@ def test_no_instant(text: str) -> None:
     with pytest.raises(UsageError) as refusal:
         since_us(text, 0)
     assert "2h" in refusal.value.hint
+
+
+MIB = 1024 * 1024
+HUGE: list[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...], str]] = [
+    (b"acme", b"x" * 20 * MIB, (), "value"),
+    (b"k" * 5 * MIB, b"{}", (), "key"),
+    (b"acme", b"{}", tuple((f"h{i}", b"") for i in range(100_000)), "headers"),
+    (b"acme", None, (("h", b"x" * 20 * MIB),), "headers"),
+    (b"k" * MIB, b"x" * 20 * MIB, (("h", b"x" * 20 * MIB),), "key,headers,value"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "headers", "cut"), HUGE)
+def test_what_is_too_large_for_a_letter_is_cut_and_said(
+    key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...], cut: str
+) -> None:
+    letter = refused(5, value, key=key, headers=headers)
+    read = read_letter(stored(letter))
+    assert read is not None
+    assert read.cut == cut
+    assert (read.value == value) == ("value" not in cut)
+    assert (read.key == key) == ("key" not in cut)
+    assert (read.headers == headers) == ("headers" not in cut)
+    assert (value or b"").startswith(read.value or b"")
+
+
+def test_what_fits_is_kept_whole() -> None:
+    headers = tuple((f"h{i}", b"x" * 90) for i in range(8_000))
+    letter = refused(5, b"x" * 6 * MIB, key=b"k" * (MIB // 4), headers=headers)
+    read = read_letter(stored(letter))
+    assert read is not None
+    assert (read.cut, len(read.value or b""), read.headers) == ("", 6 * MIB, headers)
+
+
+@pytest.mark.integration
+async def test_kafka_takes_the_largest_letter(kafka_bootstrap: str, topic_prefix: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix)
+    await create_topics(settings, [topics.DEAD_LETTERS.with_prefix(topic_prefix)], partitions=1)
+    headers = tuple((f"h{i}", urandom(90)) for i in range(8_000))
+    largest = refused(5, urandom(20 * MIB), key=urandom(MIB), headers=headers, prefix=topic_prefix)
+    publisher = KafkaPublisher(settings)
+    await publisher.start()
+    await publisher.publish([largest])
+    await publisher.stop()

@@ -185,6 +185,14 @@ async def test_no_letter_reaches_a_topic_that_workers_do_not_read(desk: Desk, fo
     assert desk.sent(topics.SEGMENT_CHANGES.name) == []
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_letter_that_has_not_the_whole_record_is_not_sent(desk: Desk, force: bool) -> None:
+    await desk.put(refused(5, visit() + b" " * 7 * 1024 * 1024))
+    tally = await desk.replay(force=force)
+    assert (tally.sent, tally.refused) == (0, {"incomplete": 1})
+    assert desk.sent() == []
+
+
 @pytest.mark.parametrize("arrived", [0, 1, 2])
 async def test_a_replay_that_ends_between_publishing_and_marking_is_seen(
     desk: Desk, arrived: int

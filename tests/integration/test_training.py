@@ -172,7 +172,9 @@ async def test_a_model_is_trained_and_moves_accounts_while_the_stream_runs(stack
         await asyncio.wait({moved}, timeout=0.5)
     change = moved.result()
     assert rest, "while the stream still ran"
-    assert change["current"]["name"] in names.values()
+    issued = [read_snapshot(record.value) for record in await stack.all_of(topics.SEGMENT_MODELS)]
+    (used,) = [model for model in issued if model.version == change["model_version"]]
+    assert change["current"] in [{"id": s.id, "name": s.name} for s in used.segments]
     assert change["model_version"] >= 1
     await stack.publish(rest)
 
