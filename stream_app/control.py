@@ -17,6 +17,9 @@ from stream_app.features.update import forget_contact
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import ScoreSettings
 
+_REMEMBERED = 8
+"""Erasures of one account whose ids are known."""
+
 
 class Controls:
     """Applies control events.
@@ -68,12 +71,12 @@ class Controls:
         now_us: int | None,
         effects: Effects,
     ) -> bool:
-        """False: this very event was carried out before; the account may have come again since."""
+        """False: this event was carried out before, and the account may have come again since."""
         account, digest = event.account_id, digest_of(event.account_id)
         past = table.erased.get(digest)
-        if past is not None and past.by == event.id:
+        if past is not None and event.id in past.by:
             return False
-        sequence, spikes = (past.sequence, past.spikes) if past else (0, 0)
+        sequence, spikes, by = (past.sequence, past.spikes, past.by) if past else (0, 0, ())
         if (row := table.rows.get(account)) is not None:
             record = table.data[row]
             effects.changes.append(describe.erased(account, record, assigner, at_us, now_us))
@@ -81,7 +84,8 @@ class Controls:
             table.remove(account)
         effects.accounts.pop(account, None)
         effects.gone.append(account)
-        remains = Erased(sequence, spikes, at_us if now_us is None else now_us, event.id)
+        at_us = at_us if now_us is None else now_us
+        remains = Erased(sequence, spikes, at_us, (*by, event.id)[-_REMEMBERED:])
         table.erased[digest] = effects.erased[digest] = remains
         return True
 

@@ -91,8 +91,8 @@ class Erased(Struct, frozen=True, gc=False):
     spikes: int
     at_us: int
     """When it was erased."""
-    by: str
-    """Id of the control event, so that one that comes twice is known."""
+    by: tuple[str, ...]
+    """Ids of the last control events that erased it, so that one that comes twice is known."""
 
 
 def digest_of(account: str) -> str:

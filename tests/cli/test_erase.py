@@ -150,17 +150,17 @@ def looked(before: Erased | None, after: Erased | None) -> erase._Request:
 
 
 def test_what_was_there_is_told_from_what_was_not() -> None:
-    first, second = Erased(3, 0, 10, "e-0"), Erased(5, 0, 20, "e-1")
-    again = Erased(3, 0, 20, "e-1")
+    first, second = Erased(3, 0, 10, ("e-0",)), Erased(5, 0, 20, ("e-1",))
+    again = Erased(3, 0, 20, ("e-1",))
     assert looked(None, second).known
     assert looked(first, second).known, "a life after an earlier erasure"
     assert not looked(first, again).known
-    assert not looked(None, Erased(0, 0, 20, "e-1")).known
+    assert not looked(None, Erased(0, 0, 20, ("e-1",))).known
     assert looked(first, second).sequence == 5
     assert looked(first, second).erased_at == "1970-01-01T00:00:00.000020Z"
 
 
-@pytest.mark.parametrize("before", [None, Erased(3, 0, 10, "e-0")])
+@pytest.mark.parametrize("before", [None, Erased(3, 0, 10, ("e-0",))])
 def test_a_request_that_a_worker_passed_without_effect_was_refused(before: Erased | None) -> None:
     with pytest.raises(StreamAppError, match="refused") as refused:
         looked(before, before)

@@ -91,7 +91,7 @@ class Desk:
     async def erase(self, account: str, at_us: int) -> None:
         partition = partition_of(account.encode(), PARTITIONS)
         position = (await self.store.claim(partition, "owner")).position
-        past = msgspec.json.encode(Erased(1, 0, at_us, "by"))
+        past = msgspec.json.encode(Erased(1, 0, at_us, ("by",)))
         await self.store.commit(partition, erasure(position, digest_of(account), past))
 
 

@@ -117,7 +117,7 @@ def test_what_remains_is_a_digest_two_numbers_and_who_asked_when() -> None:
     assert spikes
     effects = control(run, erase("acme", "e-7"))
     sequence = effects.changes[0].sequence
-    assert effects.erased == {digest_of("acme"): Erased(sequence, spikes, NOW_US, "e-7")}
+    assert effects.erased == {digest_of("acme"): Erased(sequence, spikes, NOW_US, ("e-7",))}
     assert run.table.erased == effects.erased
     assert "acme" not in digest_of("acme")
 
@@ -136,7 +136,7 @@ def test_an_account_that_nobody_knows_leaves_a_tombstone_and_no_change() -> None
     before = run.finished()
     effects = control(run, erase("nobody"))
     assert (effects.changes, effects.gone) == ([], ["nobody"])
-    assert effects.erased == {digest_of("nobody"): Erased(0, 0, NOW_US, "erase-1")}
+    assert effects.erased == {digest_of("nobody"): Erased(0, 0, NOW_US, ("erase-1",))}
     assert run.finished().states == before.states
 
 
@@ -184,8 +184,17 @@ def test_another_request_ends_the_new_life() -> None:
     (change,) = control(run, erase("acme", "e-2")).changes
     assert change.sequence == first + 2
     assert run.table.erased[digest_of("acme")] == Erased(
-        change.sequence, run.table.erased[digest_of("acme")].spikes, NOW_US, "e-2"
+        change.sequence, run.table.erased[digest_of("acme")].spikes, NOW_US, ("e-1", "e-2")
     )
+
+
+def test_a_request_that_comes_again_after_another_one_does_not_end_the_new_life() -> None:
+    run = busy_run("acme")
+    control(run, erase("acme", "e-1"), erase("acme", "e-2"))
+    run.each(*busy("acme", days=1))
+    effects = control(run, erase("acme", "e-1"))
+    assert (effects.changes, effects.gone, effects.duplicates) == ([], [], 1)
+    assert "acme" in run.table.rows
 
 
 def test_of_two_requests_in_a_row_one_changes_something_and_both_leave_a_tombstone() -> None:
@@ -194,7 +203,7 @@ def test_of_two_requests_in_a_row_one_changes_something_and_both_leave_a_tombsto
     effects = control(run, erase("acme", "e-1"), erase("acme", "e-2"))
     assert [change.reason for change in effects.changes] == ["erased"]
     assert effects.gone == ["acme", "acme"]
-    assert effects.erased[digest_of("acme")].by == "e-2"
+    assert effects.erased[digest_of("acme")].by == ("e-1", "e-2")
     assert effects.erased[digest_of("acme")].sequence == effects.changes[0].sequence
     assert effects.controls == {"account.erase": 2}
 

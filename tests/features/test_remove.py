@@ -61,7 +61,7 @@ def test_the_table_holds_what_a_dictionary_would(
 
 def test_only_an_erased_account_goes_on_counting() -> None:
     table = FeatureTable()
-    table.erased = {digest_of("acme"): Erased(sequence=7, spikes=2, at_us=1, by="e")}
+    table.erased = {digest_of("acme"): Erased(sequence=7, spikes=2, at_us=1, by=("e",))}
     table.rows_of(["acme", "globex"])
     assert table.live["sequence"].tolist() == [7, 0]
     assert table.live["spikes"].tolist() == [2, 0]

@@ -21,7 +21,7 @@ _TRACES = 3
 """Violating seeds whose trace is shown at most."""
 
 
-_FIGURES = ("stale_account_segments", "stale_tombstones", "erased_again", "redecided")
+_FIGURES = ("stale_account_segments", "stale_tombstones", "redecided")
 """What is allowed but counted; see docs/simulation.md."""
 
 
@@ -45,7 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         seen += Counter(
             stale_account_segments=outcome.stale,
             stale_tombstones=outcome.stale_tombstones,
-            erased_again=outcome.erased_again,
             redecided=outcome.redecided,
         )
         faults += outcome.faults

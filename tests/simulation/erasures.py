@@ -27,7 +27,6 @@ def check_erasures(world: World, want: Expected) -> None:
     if not (world.plan.shape.mixed and world.ledger.set_back):
         _check_changes(world, lives)
     _check_redirected(world)
-    world.erased_again = sum(life.again for life in lives.values())
 
 
 def _lives(world: World) -> dict[str, Life]:

@@ -27,17 +27,11 @@ class Life:
     """Ids of those before."""
     deaths: int = 0
     """How often it was erased while it was known."""
-    by: str | None = None
-    """Id of the last control record that erased it."""
-    before: set[str] = field(default_factory=set)
-    """Ids of all that did."""
-    again: int = 0
-    """How often a record ended a life, though it had erased the account before."""
+    by: set[str] = field(default_factory=set)
+    """Ids of the control records that erased it."""
 
     def copy(self) -> Life:
-        return Life(
-            set(self.events), set(self.past), self.deaths, self.by, set(self.before), self.again
-        )
+        return Life(set(self.events), set(self.past), self.deaths, set(self.by))
 
 
 class Lives(dict[str, Life]):
@@ -75,11 +69,9 @@ class Lives(dict[str, Life]):
             if record.topic != CONTROL:
                 life.events.add(event_id)
                 erased.discard(account)
-            elif body["type"] == ERASE and life.by != event_id:
+            elif body["type"] == ERASE and event_id not in life.by:
                 life.deaths += bool(life.events)
-                life.again += bool(life.events) and event_id in life.before
-                life.by = event_id
-                life.before.add(event_id)
+                life.by.add(event_id)
                 life.past |= life.events
                 life.events.clear()
                 erased.add(account)

@@ -38,8 +38,6 @@ class Outcome:
     """Accounts whose newest message on `account-segments` is not the last that was decided."""
     stale_tombstones: int
     """Erased ones of which an older message is the newest there."""
-    erased_again: int
-    """Lives that ended with a control record which had erased the account before."""
     redecided: int
     """Messages that say something else than an earlier one with the same id."""
     digest: str
@@ -62,7 +60,6 @@ def run(plan: Plan, *, tracing: bool = False, bug: str | None = None) -> Outcome
         world.violations,
         world.stale,
         world.stale_tombstones,
-        world.erased_again,
         world.redecided,
         _digest(world),
         world.trace,

@@ -155,8 +155,6 @@ class World:
         self.trained_to = 0
         self.redecided = 0
         """Messages that say something else than an earlier one with the same id."""
-        self.erased_again = 0
-        """Lives that ended with a record which had erased the account before."""
         self.stale_tombstones = 0
         """Erased accounts of which `account-segments` has an older message last."""
         self.stale = 0

@@ -139,7 +139,7 @@ async def test_nothing_is_left_of_an_erased_account_in_the_store(expected: Expec
     content = repr([vars_of(world, p) for p in range(PARTITIONS)])
     for account in ERASED:
         assert repr(account) not in content
-        assert remains(world)[digest_of(account)].by == f"account.erase:{account}"
+        assert remains(world)[digest_of(account)].by == (f"account.erase:{account}",)
         assert last_stated(world)[account] is None
     assert "account-1'" in content, "an account that was not erased"
     assert node.count("controls_total", kind="account.erase") == len(ERASED)

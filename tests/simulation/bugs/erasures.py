@@ -122,7 +122,7 @@ def erase_a_new_life(stack: ExitStack) -> None:
     def erase(self: Controls, table: FeatureTable, event: Any, *more: Any) -> None:
         digest = digest_of(event.account_id)
         if (past := table.erased.get(digest)) is not None:
-            table.erased[digest] = msgspec.structs.replace(past, by="")
+            table.erased[digest] = msgspec.structs.replace(past, by=())
         real(self, table, event, *more)
 
     swap(stack, Controls, "_erase", erase)
