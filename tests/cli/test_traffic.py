@@ -31,8 +31,9 @@ def kafka(cli: Cli, kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
 
 
 def test_history_arrives_as_it_is_counted(cli: Cli, kafka: dict[str, str]) -> None:
+    """More than a week, because weekends are quiet."""
     before = time.time()
-    done = cli("traffic", "--accounts", "40", "--history", "2", "--seconds", "0", "--json", **kafka)
+    done = cli("traffic", "--accounts", "40", "--history", "8", "--seconds", "0", "--json", **kafka)
     summary = done.json
     assert (done.code, summary["live"]) == (0, 0)
     assert summary["events"] == summary["history"] == sum(summary["topics"].values()) > 100
@@ -41,10 +42,10 @@ def test_history_arrives_as_it_is_counted(cli: Cli, kafka: dict[str, str]) -> No
     topics = Counter(record.topic.removeprefix(prefix(kafka)) for record in records)
     assert dict(topics) == summary["topics"]
     events = [event for record in records if (event := json_of(record.value))]
-    times = [parse(event["occurred_at"]) / 1e6 for event in events if "id" in event]
-    assert before - 2.6 * 86_400 < min(times)
+    times = [parse(event["occurred_at"]) / 1e6 for event in events if "occurred_at" in event]
+    assert before - 8.6 * 86_400 < min(times)
     assert sum(t > time.time() for t in times) <= summary["flaws"]["malformed"]
-    ids = Counter(event["id"] for event in events)
+    ids = Counter(event["id"] for event in events if "id" in event)
     assert sum(count - 1 for count in ids.values()) == summary["flaws"]["duplicate"]
     for record, event in ((r, e) for r in records if (e := json_of(r.value))):
         assert record.key.decode() == event["account_id"]
@@ -58,7 +59,11 @@ def test_rate_and_ids_of_two_runs(cli: Cli, kafka: dict[str, str]) -> None:
     good = [event for record in records if (event := json_of(record.value)) and "id" in event]
     flaws = first["flaws"]["duplicate"] + second["flaws"]["duplicate"]
     assert len(good) - len({event["id"] for event in good}) <= flaws
-    late = [event for event in good if parse(event["occurred_at"]) / 1e6 < time.time() - 60]
+    late = [
+        event
+        for event in good
+        if "occurred_at" in event and parse(event["occurred_at"]) / 1e6 < time.time() - 60
+    ]
     assert len(late) <= sum(
         run["flaws"]["late"] + run["flaws"]["malformed"] for run in (first, second)
     )

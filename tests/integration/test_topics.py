@@ -11,7 +11,7 @@ from stream_app.settings import InputSettings, KafkaSettings
 from stream_app.streams import topics as t
 from stream_app.streams.kafka_admin import create_topics, partition_counts, plan
 
-INPUTS = ("website-visits", "content-downloads", "email-events", "engagement")
+INPUTS = ("website-visits", "content-downloads", "email-events", "engagement", "account-control")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_outputs_may_have_any_number_of_partitions() -> None:
     assert {topic.partitions for topic in created if topic.name in INPUTS} == {8}
 
 
-def test_the_worker_reads_the_inputs_and_what_is_forwarded() -> None:
+def test_the_worker_reads_the_inputs_what_is_forwarded_and_what_is_asked_for() -> None:
     assert t.consumed() == INPUTS
     assert t.consumed("staging.") == tuple(f"staging.{name}" for name in INPUTS)
 
