@@ -1,6 +1,8 @@
 # Every target installs what it needs into .venv first. `make` alone lists them.
 PYTHON ?= python3
 ARGS ?=
+# Each process starts servers of its own; those that are named it must have for itself.
+TEST_PROCESSES ?= $(if $(STREAM_APP_TEST_KAFKA)$(STREAM_APP_TEST_REDIS),0,2)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +27,7 @@ demo: $(RUNTIME) ## Run the demo in one process, e.g. ARGS="--seconds 30 --json"
 
 .PHONY: test
 test: $(DEV) ## Run all tests against a real Kafka and a real Redis, e.g. ARGS="-k decode"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: simulate
 simulate: $(DEV) ## Simulate workers under faults, e.g. ARGS="--seeds 1000"

@@ -187,7 +187,7 @@ class WorkerSettings(Section):
     """How long one poll waits for records."""
     sweep_seconds: Annotated[float, Field(gt=0, le=3_600)] = 1.0
     """Time between two looks for accounts that time alone may have moved."""
-    sweep_slice_ms: Annotated[float, Field(gt=0, le=1_000)] = 5.0
+    sweep_slice_ms: Annotated[float, Field(gt=0, le=1_000)] = 3.0
     """Silent accounts are looked at in portions that hold up events for about so long."""
     sweep_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Of the worker's time that these portions may take, so that a wave is spread out."""

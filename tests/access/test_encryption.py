@@ -13,13 +13,13 @@ from stream_app.settings import KafkaSettings, RedisSettings
 from stream_app.streams.kafka_admin import partition_counts
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.tls import tls_context
-from tests.access.conftest import kafka_as
+from tests.access.conftest import UNCLOSED, kafka_as
 from tests.services import Service, redis
 from tests.services.certificates import CLIENT, KEY_PASSWORD, Certificates
 from tests.services.redis_users import WORKER, as_user
 from tests.services.secured_kafka import MECHANISMS, SecuredKafka
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, *UNCLOSED]
 
 
 # Kafka

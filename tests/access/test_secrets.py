@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,16 +13,13 @@ import pytest
 from stream_app.cli.program import run
 from stream_app.secret_files import secret_fields
 from stream_app.settings import Settings, load
+from tests.access.conftest import UNCLOSED
 from tests.services import Service
 from tests.services.certificates import KEY_PASSWORD, Certificates
 from tests.services.redis_users import PASSWORDS, WORKER
 from tests.services.secured_kafka import SecuredKafka
 
-# A command ends with its event loop. A TLS connection that failed is then not quite closed, and
-# Python says so when it collects it. Other tests must not hear of that: see `_collected`.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = UNCLOSED
 
 NOWHERE = "127.0.0.1:1"
 """Nobody listens there."""
@@ -59,12 +55,6 @@ def check_nothing_is_shown(text: str, *more: str) -> None:
     for secret in (*SECRETS.values(), *EXTRA, *more):
         for form in forms(secret):
             assert form not in text, f"{form} in {text}"
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture
