@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from stream_app.errors import Incompatible
 from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
 from stream_app.features.pages import Pages
 
@@ -100,6 +101,14 @@ def digest_of(account: str) -> str:
     return sha256(account.encode()).hexdigest()[:32]
 
 
+def _unreadable(account: str, size: int) -> Incompatible:
+    return Incompatible(
+        f"the state of account {account!r} has {size} bytes, a record has {ACCOUNT.itemsize}",
+        hint="look at this field of the partition's hash of states in Redis: restore it from a "
+        "copy, or remove it (HDEL), and the account begins anew",
+    )
+
+
 class FeatureTable:
     """Records by account id. Rows are the handle used everywhere; they only move when an account is
     removed, which happens between steps."""
@@ -163,11 +172,12 @@ class FeatureTable:
 
         Raises
         ------
-        ValueError
-            A state has not the size of a record.
+        Incompatible
+            A state has not the size of a record. It names the account; nothing was put.
         """
-        if any(len(state) != ACCOUNT.itemsize for state in states):
-            raise ValueError(f"a packed account must have {ACCOUNT.itemsize} bytes")
+        for account, state in zip(accounts, states, strict=True):
+            if len(state) != ACCOUNT.itemsize:
+                raise _unreadable(account, len(state))
         rows = self.rows_of(accounts)
         self.data.view(_BYTES)[rows] = np.frombuffer(b"".join(states), _BYTES)
         return rows

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """There is a record, and no state."""
     GAP = "gap"
     """Changes are missing."""
+    UNREADABLE = "unreadable"
+    """What Redis has of the account cannot be read, so that nothing can be compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Difference:
     kind: Kind
     account: str
     stored: int | None
-    """Sequence in Redis; None: no state."""
+    """Sequence in Redis; None: no state, or one that cannot be read."""
     published: int | None
     """Sequence on the topic; None: no record, or one that cannot be read."""
     missing: tuple[tuple[int, int], ...] = ()
@@ -53,7 +55,7 @@ class Difference:
     @property
     def repairable(self) -> bool:
         """Whether publishing once more where the account stands mends it."""
-        return self.topic == ACCOUNT_SEGMENTS.name
+        return self.topic == ACCOUNT_SEGMENTS.name and self.kind is not Kind.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,12 @@ class Stored:
     digest: int | None = None
     """Of the profile, which is the value that `account-segments` should have last. None: there is
     none, or it does not agree with the state, which is the truth."""
+    readable: bool = True
+    """False: no worker wrote this, and the above means nothing."""
 
 
 NOTHING = Stored()
+UNREADABLE = Stored(readable=False)
 
 
 class Seen(Struct, gc=False):
@@ -114,12 +119,18 @@ _change = msgspec.json.Decoder(_Change).decode
 
 
 def stored_of(state: bytes | None, profile: bytes | None, erased_sequence: int = 0) -> Stored:
-    """What a state and its profile say. Raises ValueError for a state of another size."""
+    """What a state and its profile say. `UNREADABLE` for a state of another size, or whose instant
+    lies outside of the calendar."""
     if state is None:
         return Stored(erased_sequence)
-    record = np.frombuffer(state, ACCOUNT, count=1)[0]
+    if len(state) != ACCOUNT.itemsize:
+        return UNREADABLE
+    record = np.frombuffer(state, ACCOUNT)[0]
     sequence, segment = int(record["sequence"]), int(record["segment"])
-    since = to_rfc3339(int(record["since_us"]))
+    try:
+        since = to_rfc3339(int(record["since_us"]))
+    except OverflowError:
+        return UNREADABLE
     standing = _read_standing(profile) if profile else None
     fits = standing == _Standing(sequence, _Ref(segment), since)
     return Stored(sequence, segment, hash(profile) if fits else None)
@@ -155,9 +166,12 @@ def note_change(seen: Seen, record: Record) -> None:
 def compare(account: str, stored: Stored, seen: Seen, *, complete: bool) -> Iterator[Difference]:
     """All differences of one account. `complete`: retention has removed no change yet, so that
     those before the first one cannot be missing."""
+    told = seen.sequence if seen.sequence != _UNREADABLE else None
+    if not stored.readable:
+        yield Difference(ACCOUNT_SEGMENTS.name, Kind.UNREADABLE, account, None, told)
+        return
     if kind := _standing_differs(stored, seen):
         known = stored.sequence if stored.segment is not None else None
-        told = seen.sequence if seen.sequence != _UNREADABLE else None
         yield Difference(ACCOUNT_SEGMENTS.name, kind, account, known, told)
     missing = list(seen.gaps)
     if 0 < seen.highest < stored.sequence or (complete and stored.sequence and not seen.highest):

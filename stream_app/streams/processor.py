@@ -12,6 +12,7 @@ import numpy as np
 
 from stream_app.control import Controls
 from stream_app.engine import Effects, Engine
+from stream_app.errors import Incompatible
 from stream_app.events.batch import Columns
 from stream_app.events.control import Control
 from stream_app.events.decode import (
@@ -131,8 +132,11 @@ class Processor:
         self._changes = self._spikes = 0
 
     def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> None:
-        """Take over stored accounts."""
-        rows = self.table.put(accounts, states)
+        """Take over stored accounts. Raises Incompatible for a state that cannot be read."""
+        try:
+            rows = self.table.put(accounts, states)
+        except Incompatible as error:
+            raise Incompatible(f"partition {self._partition}: {error}", hint=error.hint) from None
         self.table.due_us[rows] = silence.next_due(self.table.take(rows))
 
     def remember(self, erased: Mapping[str, bytes]) -> None:

@@ -23,6 +23,7 @@ from stream_app.features.table import Erased, digest_of
 from stream_app.streams import topics
 from stream_app.streams.comparing import (
     NOTHING,
+    UNREADABLE,
     UNSEEN,
     Difference,
     Kind,
@@ -109,7 +110,7 @@ class Reconciler:
         Unavailable
             Kafka or Redis did not answer, or no worker took what `repair` asked for.
         Incompatible
-            A topic is missing, or a state cannot be read.
+            A topic is missing.
         """
         report = Report()
         for partition in range(self._partitions):
@@ -187,7 +188,10 @@ class Reconciler:
         past = await self._store.erased(partition, digest_of(account))
         if past is None:
             return NOTHING
-        return stored_of(None, None, msgspec.json.decode(past, type=Erased).sequence)
+        try:
+            return stored_of(None, None, msgspec.json.decode(past, type=Erased).sequence)
+        except msgspec.DecodeError:
+            return UNREADABLE
 
     async def _unpublished(self, partition: int) -> int:
         """Wait until what is committed now is published. Returns 0, or how many entries are left

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.errors import Incompatible
 from stream_app.features.catalogue import MODEL_VECTOR, ROLLING
 from stream_app.features.table import (
     ACCOUNT,
@@ -108,8 +109,10 @@ def test_records_that_were_taken_are_a_copy_until_they_are_stored() -> None:
 def test_bytes_of_another_length_are_refused_before_anything_changes(length: int) -> None:
     table = applied([event(account="a")])
     before = table.live.tobytes()
-    with pytest.raises(ValueError, match=str(ACCOUNT.itemsize)):
+    says = rf"'b' has {length} bytes, .* {ACCOUNT.itemsize}"
+    with pytest.raises(Incompatible, match=says) as caught:
         table.put(["a", "b"], [bytes(ACCOUNT.itemsize), bytes(length)])
+    assert "HDEL" in caught.value.hint
     assert table.live.tobytes() == before
     assert table.ids == ["a"]
 

@@ -41,9 +41,9 @@ def standing(sequence: int, segment: int = 2, since: str = SINCE, **more: int) -
     return json.dumps(body | more).encode()
 
 
-def state(sequence: int, segment: int = 2) -> bytes:
+def state(sequence: int, segment: int = 2, since_us: int = SINCE_US) -> bytes:
     one = np.zeros(1, ACCOUNT)
-    one["sequence"], one["segment"], one["since_us"] = sequence, segment, SINCE_US
+    one["sequence"], one["segment"], one["since_us"] = sequence, segment, since_us
     return one.tobytes()
 
 
@@ -109,6 +109,19 @@ def test_a_profile_that_does_not_agree_with_the_state_is_not_believed(
     assert (stored.sequence, stored.segment, stored.digest) == (3, 2, None)
     seen = seen_of(*ALL, accounts=(standing(3),))
     assert kinds(stored, seen) == [(A, Kind.DIFFERS)]
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [b"", b"xx", state(3)[:-1], state(3) + b"x", state(3, since_us=2**62)],
+    ids=["empty", "short", "shorter", "longer", "no instant"],
+)
+def test_a_state_that_cannot_be_read_is_a_difference_of_its_own(unreadable: bytes) -> None:
+    stored = stored_of(unreadable, standing(3))
+    for seen, published in ((seen_of(*ALL, accounts=(standing(3),)), 3), (Seen(), None)):
+        (only,) = compare("acme", stored, seen, complete=True)
+        assert only == Difference(A, Kind.UNREADABLE, "acme", None, published)
+        assert not only.repairable
 
 
 def test_what_no_worker_wrote_takes_no_changes_place() -> None:

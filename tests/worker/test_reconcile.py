@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_app.errors import Unavailable
+from stream_app.errors import Incompatible, Unavailable
 from stream_app.events.control import EraseAccount
 from stream_app.events.decode import Pseudonyms
+from stream_app.features.table import digest_of
 from stream_app.streams import topics
 from stream_app.streams.comparing import Kind
 from stream_app.streams.memory_log import MemoryBroker, MemoryPublisher, MemoryRecord
@@ -263,6 +264,43 @@ async def test_what_waits_in_the_outbox_is_waited_for(world: World) -> None:
     publish.released.set()
     await world.settle()
     assert (await compared(world)).clean
+
+
+async def test_a_state_that_cannot_be_read_is_named_and_left_alone(done: World) -> None:
+    account, other = sorted(newest(done))[:2]
+    partition = partition_of(account.encode(), PARTITIONS)
+    states = done.store._partitions[partition].states
+    good, states[account] = states[account], b"xx"
+    done.broker.append(ACCOUNTS, other.encode(), None)
+    report = await compared(done)
+    number = sequence(newest(done)[account])
+    assert found(report)[account, ACCOUNTS] == (Kind.UNREADABLE, None, number)
+    assert found(report)[other, ACCOUNTS][0] is Kind.MISSING, "the others are compared as ever"
+    repaired = await reconciler(done).run(repair=True)
+    assert (repaired.repaired, repaired.counts) == (1, {(ACCOUNTS, Kind.UNREADABLE): 1})
+    assert states[account] == b"xx"
+    states[account] = good
+    assert (await compared(done)).clean
+
+
+async def test_remains_of_an_erased_account_that_cannot_be_read(done: World) -> None:
+    account = restless(done)
+    last = newest(done)[account]
+    await erased(done, account)
+    partition = partition_of(account.encode(), PARTITIONS)
+    done.store._partitions[partition].erased[digest_of(account)] = b"{]"
+    done.broker.append(ACCOUNTS, account.encode(), last.value)
+    report = await compared(done)
+    assert found(report) == {(account, ACCOUNTS): (Kind.UNREADABLE, None, sequence(last))}
+
+
+async def test_a_worker_that_finds_such_a_state_names_account_and_partition(world: World) -> None:
+    partition = partition_of(b"acme", PARTITIONS)
+    world.store._partitions[partition].states["acme"] = b"xx"
+    node = await world.node().start()
+    assert node.running is not None
+    with pytest.raises(Incompatible, match=f"^partition {partition}: .*'acme' has 2 bytes"):
+        await node.running
 
 
 class SlowReader(MemoryReader):
