@@ -53,7 +53,8 @@ _LABELS = {
     "error of this program; the records are applied one by one to find the one that it fails on.",
     "kind": ", ".join(f"`{kind}`" for kind in CONTROL_TYPES) + ".",
     "what": "`redis`: to commit. `kafka`: to publish. `outbox`: until Kafka has taken enough for "
-    "reading to go on (`worker.outbox_limit`).",
+    "reading to go on (`worker.outbox_limit`). `inbox`: until enough of what was read is applied; "
+    "normal while a worker catches up. `claim`: until a partition that was lost is tried again.",
     "segment": "Id of the segment; 0: unsegmented.",
     "name": "Name of the segment.",
 }

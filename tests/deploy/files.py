@@ -80,6 +80,12 @@ def exposed() -> tuple[set[str], set[str]]:
     return set(re.findall(r"^(stream_app_\w+)", text, re.MULTILINE)), labels
 
 
+def waited_for() -> set[str]:
+    """Values of the label `what` that the program counts waits under."""
+    source = "".join(path.read_text() for path in (ROOT / "stream_app").rglob("*.py"))
+    return set(re.findall(r"\bwaits\.labels\(\s*\"(\w+)\"", source))
+
+
 def metrics_in(expression: str) -> set[str]:
     """Names of this program's series in a PromQL expression."""
     return set(re.findall(r"\bstream_app_\w+", expression))

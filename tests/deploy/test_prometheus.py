@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.deploy.files import (
     read_compose,
     read_yaml,
     run_tool,
+    waited_for,
 )
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
@@ -62,6 +64,15 @@ def test_an_alert_says_what_happened_and_what_to_do(alert: dict[str, Any]) -> No
     assert alert["annotations"].keys() == {"summary", "description"}
     assert not alert["annotations"]["summary"].endswith(".")
     assert alert["annotations"]["description"].endswith(".")
+
+
+def test_waiting_for_what_is_normal_pages_nobody() -> None:
+    """While history is read, the inbox is full most of the time: reading is faster than applying.
+    Every other wait is a reason to look, and the description says of each what it means."""
+    (alert,) = [alert for alert in ALERTS if alert["alert"] == "StreamAppWaits"]
+    assert 'stream_app_waits_seconds_total{what!="inbox"}' in alert["expr"]
+    explained = set(re.findall(r"(\w+): ", alert["annotations"]["description"]))
+    assert explained == waited_for() - {"inbox"}
 
 
 def test_names_are_given_once() -> None:

@@ -17,7 +17,7 @@ from stream_app.features.catalogue import DERIVED, MODEL_VECTOR, ROLLING
 from stream_app.features.table import CONTACT_BUCKETS, RING
 from stream_app.secret_files import secret_fields
 from stream_app.settings import ScoreSettings, Settings, load
-from tests.deploy.files import exposed
+from tests.deploy.files import exposed, waited_for
 
 PAGES = {name: page() for name, page in generate.PAGES.items()}
 VARIABLES = re.findall(r"^\| `[\w.]+` \| `(STREAM_APP_\w+)` \|", PAGES["settings.md"], re.MULTILINE)
@@ -26,6 +26,11 @@ VARIABLES = re.findall(r"^\| `[\w.]+` \| `(STREAM_APP_\w+)` \|", PAGES["settings
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_in_the_repository_is_what_would_be_written(name: str) -> None:
     assert name not in generate.drifted(), f"docs/{name} is out of date: run `make docs`"
+
+
+def test_everything_that_is_waited_for_is_explained() -> None:
+    (row,) = re.findall(r"^\| `what` \| (.*) \|$", PAGES["metrics.md"], re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`: ", row)) == waited_for()
 
 
 @pytest.mark.parametrize("name", PAGES)
