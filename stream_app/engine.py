@@ -9,8 +9,9 @@ arose are decided in the order of each account's own events.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,10 @@ from stream_app.changes.types import AccountSegment, FeatureSample, IntentSpike,
 from stream_app.events.batch import EventBatch
 from stream_app.events.instants import HOUR
 from stream_app.features import silence, update
-from stream_app.features.table import ACCOUNT, Erased, FeatureTable, Rows
-from stream_app.features.update import Records
+from stream_app.features.table import Erased, FeatureTable, Records, Rows, gathered, joined
 from stream_app.features.values import values_at
 from stream_app.intent.interest import Spike, add_interest
-from stream_app.segments.decide import Cause, Decisions, Points, decide
+from stream_app.segments.decide import EVENT, MODEL, SILENCE, Decisions, Points, decide
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 
@@ -32,6 +32,8 @@ MAX_POINTS = 16_384
 """Points decided at once, to bound memory; the outcome does not depend on it."""
 
 OTHER_TOPIC = "(other)"
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(slots=True)
@@ -86,14 +88,16 @@ class _Pending:
         self,
         rows: Rows,
         at_us: npt.NDArray[np.int64],
-        cause: Cause,
+        cause: int,
         occurred_us: npt.NDArray[np.int64],
         record: npt.NDArray[np.int64],
     ) -> None:
         """Append points."""
+        causes = np.empty(len(rows), np.uint8)
+        causes.fill(cause)
         self.rows.append(rows)
         self.at_us.append(at_us)
-        self.cause.append(np.full(len(rows), cause, np.uint8))
+        self.cause.append(causes)
         self.occurred_us.append(occurred_us)
         self.record.append(record)
         self.count += len(rows)
@@ -122,10 +126,8 @@ class Engine:
         applied = 0
         for index in _rounds(rows):
             applied += self._round(table, batch, rows, index, assigner, pending)
-        if applied:
-            touched = np.unique(rows)
-            table.due_us[touched] = silence.next_due(table.take(touched))
         effects = self._decide(table, pending, assigner, now_us)
+        table.due_us[effects.touched] = silence.next_due(table.take(effects.touched))
         effects.applied = applied
         effects.duplicates = len(batch) - applied
         effects.new_topics = new_topics
@@ -145,7 +147,8 @@ class Engine:
         was touched to carry out everything.
         """
         self._notice_model(table, assigner)
-        rows = np.union1d(table.take_unchecked(limit), table.due_before(until_us, limit))
+        unchecked, due = table.take_unchecked(limit), table.due_before(until_us, limit)
+        rows = _each_once(np.concatenate([unchecked, due]))
         pending = _Pending()
         if len(rows):
             records = table.take(rows)
@@ -168,7 +171,7 @@ class Engine:
         records = table.take(rows[index])
         duplicate = update.is_duplicate(records, batch.id_hash[index])
         if duplicate.any():
-            index, records = index[~duplicate], records[~duplicate]
+            index, records = index[~duplicate], gathered(records, ~duplicate)
             if not len(index):
                 return 0
         mine, at_us = rows[index], batch.at_us[index]
@@ -181,9 +184,7 @@ class Engine:
         table.store(mine, records)
         pending.spikes += [(pending.count + spike.position, spike) for spike in spikes]
         first = pending.hold(records)
-        pending.add(
-            mine, silence.as_of(records), Cause.EVENT, at_us, first + np.arange(len(records))
-        )
+        pending.add(mine, silence.as_of(records), EVENT, at_us, first + np.arange(len(records)))
         return len(index)
 
     def _check_model(
@@ -194,12 +195,12 @@ class Engine:
         outdated = records["model"] != version
         if not outdated.any():
             return
-        stale = np.flatnonzero(outdated & (records["first_us"] > 0))
+        stale = (outdated & (records["first_us"] > 0)).nonzero()[0]
         records["model"] = version
         if len(stale):
-            at_us = silence.as_of(records[stale])
-            first = pending.hold(records[stale])
-            pending.add(rows[stale], at_us, Cause.MODEL, at_us, first + np.arange(len(stale)))
+            held = gathered(records, stale)
+            at_us, first = silence.as_of(held), pending.hold(held)
+            pending.add(rows[stale], at_us, MODEL, at_us, first + np.arange(len(stale)))
 
     def _check_silence(
         self,
@@ -209,15 +210,16 @@ class Engine:
         pending: _Pending,
     ) -> None:
         """Add the points of checks due before each instant and count them as done."""
-        if (before_us - records["latest_us"]).max(initial=0) <= silence.OFFSETS_US[0]:
+        if (before_us - records["latest_us"]).max(initial=0) <= silence.FIRST_US:
             return  # nobody has been silent for so long as the first check
         counts = silence.pending(records, before_us)
-        waiting = np.flatnonzero(counts)
+        waiting = counts.nonzero()[0]
         if not len(waiting):
             return
-        position, due_us = silence.due_instants(records[waiting], counts[waiting])
-        first = pending.hold(records[waiting])
-        pending.add(rows[waiting][position], due_us, Cause.SILENCE, due_us, first + position)
+        held = gathered(records, waiting)
+        position, due_us = silence.due_instants(held, counts[waiting])
+        first = pending.hold(held)
+        pending.add(rows[waiting][position], due_us, SILENCE, due_us, first + position)
         records["checks"] += counts.astype(np.uint16)
 
     def _decide(
@@ -225,15 +227,14 @@ class Engine:
     ) -> Effects:
         if not pending.count:
             return Effects(np.empty(0, np.int64))
-        rows = np.concatenate(pending.rows)
-        at_us, cause = np.concatenate(pending.at_us), np.concatenate(pending.cause)
-        occurred_us = np.concatenate(pending.occurred_us)
-        records, record = _joined(pending.records), np.concatenate(pending.record)
-        effects = Effects(np.unique(rows))
+        rows, at_us = _concatenated(pending.rows), _concatenated(pending.at_us)
+        cause, occurred_us = _concatenated(pending.cause), _concatenated(pending.occurred_us)
+        records, record = joined(pending.records), _concatenated(pending.record)
+        effects = Effects(_each_once(rows))
         spikes = pending.spikes
         for start in range(0, len(rows), MAX_POINTS):
             part = slice(start, start + MAX_POINTS)
-            held = records[record[part]]
+            held = gathered(records, record[part])
             points = Points(rows[part], at_us[part], cause[part], values_at(held, at_us[part]))
             decisions = decide(table, points, assigner, self._settings.scores)
             mine = [(p - start, s) for p, s in spikes if start <= p < start + MAX_POINTS]
@@ -309,7 +310,9 @@ class Engine:
         sampled = table.data["sampled_us"]
         last_us = sampled[points.rows]
         due = (last_us == 0) | (points.at_us - last_us >= self._sample_us)
-        candidates = np.flatnonzero(due & (points.cause != Cause.MODEL))
+        candidates = (due & (points.cause != MODEL)).nonzero()[0]
+        if not len(candidates):
+            return
         turns: Counter[int] = Counter()
         chosen: list[tuple[int, int]] = []
         for p in candidates.tolist():
@@ -345,11 +348,15 @@ class Engine:
             table.unchecked_from = 0
 
 
-def _joined(parts: list[Records]) -> Records:
-    """Concatenation; as raw bytes, because numpy compares the fields of every part otherwise."""
-    raw = np.dtype((np.void, ACCOUNT.itemsize))
-    joined: Records = np.concatenate([part.view(raw) for part in parts]).view(ACCOUNT)
-    return joined
+def _concatenated(parts: Sequence[npt.NDArray[_Scalar]]) -> npt.NDArray[_Scalar]:
+    """All parts in one; most batches have only one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _each_once(rows: Rows) -> Rows:
+    """`np.unique`, which takes three times as long for a few rows."""
+    ordered = np.sort(rows)
+    return np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
 
 
 def _rounds(rows: Rows) -> Iterator[npt.NDArray[np.int64]]:

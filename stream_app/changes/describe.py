@@ -21,7 +21,7 @@ from stream_app.changes.types import (
 )
 from stream_app.events.instants import to_rfc3339
 from stream_app.features import decay
-from stream_app.features.update import Records
+from stream_app.features.table import Records
 from stream_app.features.values import Floats, Values, values_at
 from stream_app.intent.interest import Spike
 from stream_app.intent.scores import BANDS, bands_of, scores_of

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_app.events.instants import DAY, HOUR
-from stream_app.features.table import NEVER
-from stream_app.features.update import Records
+from stream_app.features.table import NEVER, Records
 
 HORIZON_US = 26 * 7 * DAY
 
@@ -30,8 +29,11 @@ def _offsets() -> npt.NDArray[np.int64]:
 OFFSETS_US = _offsets()
 """Times of the checks, counted from the account's latest event."""
 
+FIRST_US = int(OFFSETS_US[0])
+"""The shortest silence that is looked at."""
+
 _OFFSETS_DONE = np.concatenate([[0], OFFSETS_US])
-_OFFSETS_NEXT = np.concatenate([OFFSETS_US, [NEVER]])
+_OFFSETS_NEXT = np.concatenate([OFFSETS_US, [0]])  # there is no check after the last
 
 
 def as_of(records: Records) -> npt.NDArray[np.int64]:
@@ -42,17 +44,14 @@ def as_of(records: Records) -> npt.NDArray[np.int64]:
 
 def next_due(records: Records) -> npt.NDArray[np.int64]:
     """Instant of each account's next check, `NEVER` when its silence is complete."""
-    offset = _OFFSETS_NEXT[records["checks"]]
-    finite = np.where(offset == NEVER, 0, offset)
-    instants: npt.NDArray[np.int64] = np.where(
-        offset == NEVER, NEVER, records["latest_us"] + finite
-    )
-    return instants
+    done = records["checks"]
+    due_us = records["latest_us"] + _OFFSETS_NEXT[done]
+    return np.where(done < len(OFFSETS_US), due_us, NEVER)
 
 
 def pending(records: Records, before_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number of checks of each account that are due before its instant and not done."""
-    passed = np.searchsorted(OFFSETS_US, before_us - records["latest_us"], side="left")
+    passed = OFFSETS_US.searchsorted(before_us - records["latest_us"])
     counts: npt.NDArray[np.int64] = np.maximum(passed - records["checks"].astype(np.int64), 0)
     return counts
 

@@ -81,6 +81,23 @@ _BYTES = np.dtype((np.void, ACCOUNT.itemsize))
 """A record as plain bytes. numpy copies these in one go, but records field by field."""
 
 Rows = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+
+def gathered(records: Records, index: npt.NDArray[np.generic]) -> Records:
+    """`records[index]`, a copy, in a sixth of the time."""
+    return _as_records(records.view(_BYTES)[index])
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """One or more arrays of records, one after the other; a single one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    return _as_records(np.concatenate([part.view(_BYTES) for part in parts]))
+
+
+def _as_records(raw: npt.NDArray[np.void]) -> Records:
+    return np.ndarray(len(raw), ACCOUNT, raw)  # unlike a view, without a look at all fields
 
 
 class Erased(Struct, frozen=True, gc=False):
@@ -117,7 +134,7 @@ class FeatureTable:
         """`due_ahead`: how many due rows a search through the whole table remembers, so that small
         portions of a large wave do not cost a search each."""
         self._pages = Pages(ACCOUNT, capacity)
-        self.data = self._pages.array()
+        self.data: Records = self._pages.array()
         self.due_us = np.full(capacity, NEVER, np.int64)
         """When each row is to be checked next for the effect of time alone. Derived."""
         self.ids: list[str] = []
@@ -140,9 +157,9 @@ class FeatureTable:
         return len(self.ids)
 
     @property
-    def live(self) -> npt.NDArray[np.void]:
+    def live(self) -> Records:
         """The records in use, as a view."""
-        view: npt.NDArray[np.void] = self.data[: len(self.ids)]
+        view: Records = self.data[: len(self.ids)]
         return view
 
     def rows_of(self, accounts: Sequence[str]) -> Rows:
@@ -182,12 +199,11 @@ class FeatureTable:
         self.data.view(_BYTES)[rows] = np.frombuffer(b"".join(states), _BYTES)
         return rows
 
-    def take(self, rows: Rows) -> npt.NDArray[np.void]:
-        """A copy of the records of rows; `self.data[rows]` in a sixth of the time."""
-        records: npt.NDArray[np.void] = self.data.view(_BYTES)[rows].view(ACCOUNT)
-        return records
+    def take(self, rows: Rows) -> Records:
+        """A copy of the records of rows."""
+        return gathered(self.data, rows)
 
-    def store(self, rows: Rows, records: npt.NDArray[np.void]) -> None:
+    def store(self, rows: Rows, records: Records) -> None:
         """Write records, as they were taken, to their rows."""
         self.data.view(_BYTES)[rows] = records.view(_BYTES)
 

@@ -15,15 +15,15 @@ from stream_app.events.batch import NO_CONTACT, EventBatch, Kind
 from stream_app.events.instants import DAY
 from stream_app.features import decay
 from stream_app.features.catalogue import HALF_LIVES_DAYS, ROLLING
-from stream_app.features.table import RING, SESSIONS
+from stream_app.features.table import RING, SESSIONS, Records
 from stream_app.settings import ScoreSettings
 
-Records = npt.NDArray[np.void]
 Bools = npt.NDArray[np.bool_]
 
 _HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
-_DWELL = [i for i, f in enumerate(ROLLING) if f.source == "dwell"]
-_SESSION = [i for i, f in enumerate(ROLLING) if f.source == "session"]
+_DWELL = np.array([i for i, f in enumerate(ROLLING) if f.source == "dwell"])
+_SESSION = np.array([i for i, f in enumerate(ROLLING) if f.source == "session"])
+_PASSIVE = int(Kind.PASSIVE)  # to look up a member of an enumeration costs as much as an operation
 
 
 class Weights:
@@ -74,7 +74,7 @@ def add(
     """
     n = np.arange(len(index))
     at_us, kind = batch.at_us[index], batch.kind[index]
-    engaged = kind != Kind.PASSIVE
+    engaged = kind != _PASSIVE
 
     position = records["ring_next"]
     records["ring"][n, position] = batch.id_hash[index]
@@ -84,13 +84,13 @@ def add(
     added[:, _DWELL] = batch.dwell_minutes[index, None]
     added[:, _SESSION] = _new_session(records, batch.session_hash[index])[:, None]
     growth = decay.growth(at_us, records["period"])
-    records["values"] += added * growth[:, _HALF_LIFE_OF]
+    records["values"] += added * growth.take(_HALF_LIFE_OF, axis=1)
 
     records["engaged_us"] = np.where(
         engaged, np.maximum(records["engaged_us"], at_us), records["engaged_us"]
     )
     contact = batch.contact[index]
-    seen = np.flatnonzero(contact != NO_CONTACT)
+    seen = (contact != NO_CONTACT).nonzero()[0]
     if len(seen):
         bucket = contact[seen]
         day = (at_us[seen] // DAY).astype(np.uint16)
@@ -108,7 +108,7 @@ def forget_contact(record: np.void, bucket: int, bit: int) -> None:
 def _new_session(records: Records, session: npt.NDArray[np.uint32]) -> Bools:
     """Which events open a session that is not among the last four, and remember it."""
     new: Bools = (session != 0) & ~(records["sessions"] == session[:, None]).any(axis=1)
-    opened = np.flatnonzero(new)
+    opened = new.nonzero()[0]
     if len(opened):
         position = records["session_next"][opened]
         records["sessions"][opened, position] = session[opened]

@@ -16,8 +16,7 @@ from stream_app.features.catalogue import (
     ROLLING,
     ROLLING_INDEX,
 )
-from stream_app.features.table import CONTACT_BUCKETS
-from stream_app.features.update import Records
+from stream_app.features.table import CONTACT_BUCKETS, Records
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,6 +32,24 @@ _LINEAR_COUNT = np.array(
 )
 """Distinct contacts by number of free buckets: linear counting (Whang, Vander-Zanden, Taylor,
 "A Linear-Time Probabilistic Counting Algorithm", ACM TODS 15(2), 1990)."""
+
+_NAMES = [feature.name for feature in ROLLING] + [feature.name for feature in DERIVED]
+_INDEX = {name: i for i, name in enumerate(_NAMES)}
+"""Columns of all features side by side."""
+_FIRST = np.array([_INDEX[dimension.features[0]] for dimension in MODEL_VECTOR])
+"""The first addend of each dimension of the model vector."""
+
+
+def _further(nth: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    found = [(j, d.features[nth]) for j, d in enumerate(MODEL_VECTOR) if nth < len(d.features)]
+    return np.array([j for j, _ in found]), np.array([_INDEX[name] for _, name in found])
+
+
+_FURTHER = [_further(nth) for nth in range(1, max(len(d.features) for d in MODEL_VECTOR))]
+"""(dimensions, their second addends), then the third ones, and so on."""
+
+_CONTACT_DAYS = np.array([7, 28])
+_CONTACTS = np.array([_INDEX[f"contacts_{days}d"] for days in _CONTACT_DAYS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,62 +70,47 @@ class Values:
 
     def named(self, i: int) -> dict[str, float]:
         """Every feature of pair `i`, by name."""
-        names = [f.name for f in ROLLING] + [f.name for f in DERIVED]
-        return dict(zip(names, [*self.rolling[i].tolist(), *self.derived[i].tolist()], strict=True))
+        return dict(
+            zip(_NAMES, [*self.rolling[i].tolist(), *self.derived[i].tolist()], strict=True)
+        )
 
 
 def values_at(records: Records, at_us: decay.Times) -> Values:
     """Features of each record as of its instant (not before the record's latest event)."""
+    features = np.empty((len(at_us), len(_INDEX)))
+    rolling, derived = features[:, : len(ROLLING)], features[:, len(ROLLING) :]
     fading = decay.fading(at_us, records["period"])
-    rolling = records["values"] * fading[:, _HALF_LIFE_OF]
-    derived = _derived(records, at_us, rolling)
-    sums = np.empty((len(at_us), len(MODEL_VECTOR)))
-    for j, dimension in enumerate(MODEL_VECTOR):
-        sums[:, j] = _column(dimension.features[0], rolling, derived)
-        for name in dimension.features[1:]:
-            sums[:, j] += _column(name, rolling, derived)
+    np.multiply(records["values"], fading.take(_HALF_LIFE_OF, axis=1), out=rolling)
+    _derive(records, at_us, features)
+    sums = features.take(_FIRST, axis=1)
+    for dimensions, addends in _FURTHER:
+        sums[:, dimensions] += features.take(addends, axis=1)
     return Values(rolling, derived, np.log1p(sums))
 
 
-_DERIVED_INDEX = {feature.name: i for i, feature in enumerate(DERIVED)}
+def _derive(records: Records, at_us: decay.Times, features: Floats) -> None:
+    """Fill in the derived features, from the records and the rolling features."""
 
+    def column(name: str) -> Floats:
+        found: Floats = features[:, _INDEX[name]]
+        return found
 
-def _column(name: str, rolling: Floats, derived: Floats) -> Floats:
-    column: Floats = (
-        rolling[:, ROLLING_INDEX[name]]
-        if name in ROLLING_INDEX
-        else derived[:, _DERIVED_INDEX[name]]
-    )
-    return column
+    limits = (at_us // DAY)[:, None] - _CONTACT_DAYS
+    free = (records["contacts"][:, None] <= limits[:, :, None]).sum(axis=2)
+    features[:, _CONTACTS] = _LINEAR_COUNT[free]
 
-
-def _derived(records: Records, at_us: decay.Times, rolling: Floats) -> Floats:
-    today = (at_us // DAY)[:, None]
-    contacts = records["contacts"].astype(np.int64)
     engaged = records["engaged_us"]
     silence = np.where(engaged > 0, np.maximum(at_us - engaged, 0) / DAY, MAX_SILENCE_DAYS)
-    week, month = (rolling[:, ROLLING_INDEX[f"engagement_points_{d}d"]] for d in (7, 28))
+    np.minimum(silence, MAX_SILENCE_DAYS, out=column("silence_days"))
+
+    week, month = column("engagement_points_7d"), column("engagement_points_28d")
     # A sum settles at rate * half-life / ln 2, so the ratio of rates is the ratio of sums times 4.
-    momentum = np.where(month > 1e-9, 4.0 * week / np.maximum(month, 1e-9), 0.0)
-    email = sum(
-        rolling[:, ROLLING_INDEX[name]]
-        for name in ("email_opens_28d", "email_clicks_28d", "email_replies_28d")
-    )
-    activity = email + rolling[:, ROLLING_INDEX["web_visits_28d"]]
+    momentum = 4.0 * week / np.maximum(month, 1e-9)
+    column("momentum")[:] = np.where(month > 1e-9, momentum, 0.0)
+
+    email = column("email_opens_28d") + column("email_clicks_28d") + column("email_replies_28d")
+    activity = email + column("web_visits_28d")
     for stage in ("awareness", "consideration", "decision"):
-        activity = activity + rolling[:, ROLLING_INDEX[f"downloads_{stage}_28d"]]
-    share = np.where(activity > 1e-9, email / np.maximum(activity, 1e-9), 0.0)
-    columns = {
-        "contacts_7d": _distinct(contacts, today, 7),
-        "contacts_28d": _distinct(contacts, today, 28),
-        "silence_days": np.minimum(silence, MAX_SILENCE_DAYS),
-        "momentum": momentum,
-        "email_share": share,
-    }
-    return np.column_stack([columns[feature.name] for feature in DERIVED])
-
-
-def _distinct(contacts: npt.NDArray[np.int64], today: npt.NDArray[np.int64], days: int) -> Floats:
-    free = (contacts <= today - days).sum(axis=1)
-    estimate: Floats = _LINEAR_COUNT[free]
-    return estimate
+        activity += column(f"downloads_{stage}_28d")
+    share = email / np.maximum(activity, 1e-9)
+    column("email_share")[:] = np.where(activity > 1e-9, share, 0.0)

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from stream_app.events.batch import TOPICS_PER_EVENT, EventBatch
 from stream_app.events.instants import DAY, HOUR, MINUTE
 from stream_app.features import decay
-from stream_app.features.table import TOPIC_SLOT
-from stream_app.features.update import Records
+from stream_app.features.table import TOPIC_SLOT, Records
 from stream_app.settings import SpikeSettings
 
 _FAST, _SLOW = 0, 2  # columns of `decay.growth`: half-lives of 1 and 28 days
@@ -54,30 +53,29 @@ def add_interest(
     """
     topics = batch.topics[index]
     for j in range(TOPICS_PER_EVENT):
-        chosen = np.flatnonzero(topics[:, j])
+        chosen = topics[:, j].nonzero()[0]
         if not len(chosen):
             return
         at_us = batch.at_us[index[chosen]]
         slot = _slot_of(records, chosen, topics[chosen, j])
-        _count(records, chosen, slot, at_us, batch.contact_bit[index[chosen]])
-        yield from _spikes(records, chosen, slot, at_us, settings)
+        slots = _count(records, chosen, slot, at_us, batch.contact_bit[index[chosen]])
+        yield from _spikes(records, chosen, slot, slots, at_us, settings)
 
 
 def _slot_of(
     records: Records, chosen: npt.NDArray[np.int64], topic: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.int64]:
     """Slot of each topic; where it has none, the slot with the least slow interest is emptied."""
-    slots = records["topics"][chosen]
-    match = slots["topic"] == topic[:, None]
-    known = match.any(axis=1)
-    slot = np.where(known, match.argmax(axis=1), slots["slow"].argmin(axis=1))
-    fresh = np.flatnonzero(~known)
+    slots = records["topics"]
+    match = slots["topic"][chosen] == topic[:, None]
+    slot: npt.NDArray[np.int64] = match.argmax(axis=1)
+    fresh = (~match.any(axis=1)).nonzero()[0]
     if len(fresh):
+        slot[fresh] = slots["slow"][chosen[fresh]].argmin(axis=1)
         empty = np.zeros(len(fresh), TOPIC_SLOT)
         empty["topic"] = topic[fresh]
-        records["topics"][chosen[fresh], slot[fresh]] = empty
-    slot_numbers: npt.NDArray[np.int64] = slot.astype(np.int64)
-    return slot_numbers
+        slots[chosen[fresh], slot[fresh]] = empty
+    return slot
 
 
 def _count(
@@ -86,8 +84,9 @@ def _count(
     slot: npt.NDArray[np.int64],
     at_us: decay.Times,
     bit: npt.NDArray[np.uint32],
-) -> None:
-    slots = records["topics"][chosen, slot]
+) -> npt.NDArray[np.void]:
+    """Add an event to each slot; returns copies of the slots."""
+    slots: npt.NDArray[np.void] = records["topics"][chosen, slot]
     growth = decay.growth(at_us, records["period"][chosen])
     slots["fast"] += growth[:, _FAST]
     slots["slow"] += growth[:, _SLOW]
@@ -103,17 +102,18 @@ def _count(
     )
     slots["day"] = np.maximum(day, last)
     records["topics"][chosen, slot] = slots
+    return slots
 
 
 def _spikes(
     records: Records,
     chosen: npt.NDArray[np.int64],
     slot: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.void],
     at_us: decay.Times,
     settings: SpikeSettings,
 ) -> Iterator[Spike]:
     latest = records["latest_us"][chosen]
-    slots = records["topics"][chosen, slot]
     fading = decay.fading(latest, records["period"][chosen])
     events = slots["fast"] * fading[:, _FAST]
     known_days = (latest - records["first_us"][chosen]) / DAY
@@ -140,7 +140,7 @@ def _spikes(
         & rested
         & (at_us == latest)  # a late event is no news
     )
-    for i in np.flatnonzero(spiking).tolist():
+    for i in spiking.nonzero()[0].tolist():
         position = int(chosen[i])
         records["spikes"][position] += 1
         records["topics"]["spiked_minute"][position, slot[i]] = minute[i]

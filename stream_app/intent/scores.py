@@ -17,10 +17,9 @@ def scores_of(values: Values, settings: ScoreSettings) -> Floats:
     """(n, 2) engagement and intent: 100 * (1 - exp(-points / scale))."""
     contacts = values.derived[:, 1]  # contacts_28d
     engagement = values.column("engagement_points_28d") + settings.contact_points * contacts
-    intent = values.column("intent_points_7d")
-    points = np.column_stack(
-        [engagement / settings.engagement_scale, intent / settings.intent_scale]
-    )
+    points = np.empty((len(engagement), 2))
+    points[:, 0] = engagement / settings.engagement_scale
+    points[:, 1] = values.column("intent_points_7d") / settings.intent_scale
     scores: Floats = -100.0 * np.expm1(-points)
     return scores
 
@@ -34,8 +33,8 @@ def bands_of(
     >>> bands_of(np.array([46.0, 40.0, 37.0]), np.array([0, 2, 2], np.uint8), s).tolist()
     [2, 2, 1]
     """
-    entered = np.searchsorted(settings.enter, scores, side="right")
-    kept = np.searchsorted(settings.leave, scores, side="right")
+    entered = np.array(settings.enter).searchsorted(scores, side="right")
+    kept = np.array(settings.leave).searchsorted(scores, side="right")
     return np.maximum(entered, np.minimum(before, kept)).astype(np.uint8)
 
 

@@ -8,7 +8,6 @@ path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -28,6 +27,10 @@ class Cause(IntEnum):
     EVENT = 0
     SILENCE = 1
     MODEL = 2
+
+
+EVENT, SILENCE, MODEL = (int(cause) for cause in Cause)
+"""The same as plain numbers: to look up a member costs as much as an operation on a small array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,15 @@ def decide(
     if assigner:
         _renew_anchors(table, points, assigner)
     scores = scores_of(points.values, settings)
-    bands = bands_of(scores, data["bands"][rows], settings)
+    before = data["bands"][rows]
+    bands = bands_of(scores, before, settings)
     distances = assigner.distances(points.values.vector) if assigner else None
     segment = data["segment"][rows]
-    restless = (bands != data["bands"][rows]).any(axis=1)
+    restless = (bands != before).any(axis=1)
     restless |= _may_leave(segment, distances, assigner)
 
     out = Decisions([], {}, scores, bands)
-    for row, mine in _groups(rows, restless):
+    for row, mine in _groups(rows, restless).items():
         _walk(row, mine, table, points, distances, assigner, settings, out)
     return out
 
@@ -96,7 +100,7 @@ def decide(
 def _renew_anchors(table: FeatureTable, points: Points, assigner: Assigner) -> None:
     """Reasons lead from the anchor to a decision. Where a new model has drawn an account's segment
     so that the old anchor lies outside of it, they start from where the account is now."""
-    checked = np.flatnonzero(points.cause == Cause.MODEL)
+    checked = (points.cause == MODEL).nonzero()[0]
     if not len(checked):
         return
     rows = points.rows[checked]
@@ -112,31 +116,25 @@ def _may_leave(
     if assigner is None or distances is None:
         homeless: npt.NDArray[np.bool_] = segment == NO_SEGMENT
         return homeless
-    lookup = np.full(int(max(assigner.ids.max(), segment.max(initial=0))) + 2, -1)
-    lookup[assigner.ids] = np.arange(len(assigner.ids))
-    own = lookup[segment]  # NO_SEGMENT reads the last entry, which is -1
+    own = assigner.positions.take(segment, mode="clip")
     to_own = distances[np.arange(len(own)), np.maximum(own, 0)]
     away: npt.NDArray[np.bool_] = distances.min(axis=1) < (1.0 - assigner.margin) * to_own
     return away | (own < 0)
 
 
-def _groups(
-    rows: Rows, restless: npt.NDArray[np.bool_]
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """(row, its points in order) of each row with a restless point, by its first point."""
-    wanted = np.flatnonzero(np.isin(rows, rows[restless]))
-    if not len(wanted):
-        return
-    order = wanted[np.argsort(rows[wanted], kind="stable")]
-    starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-    groups = np.split(order, starts[1:])
-    for mine in sorted(groups, key=lambda group: int(group[0])):
-        yield int(rows[mine[0]]), mine
+def _groups(rows: Rows, restless: npt.NDArray[np.bool_]) -> dict[int, list[int]]:
+    """Row -> its points in order, of each row with a restless point, by its first point."""
+    wanted = set(rows[restless].tolist())
+    groups: dict[int, list[int]] = {}
+    for point, row in enumerate(rows.tolist() if wanted else ()):
+        if row in wanted:
+            groups.setdefault(row, []).append(point)
+    return groups
 
 
 def _walk(
     row: int,
-    mine: npt.NDArray[np.int64],
+    mine: list[int],
     table: FeatureTable,
     points: Points,
     distances: Floats | None,
@@ -150,7 +148,7 @@ def _walk(
     current = int(record["segment"])
     all_scores = out.scores[mine].tolist()
     all_distances = distances[mine].tolist() if distances is not None else None
-    for i, p in enumerate(mine.tolist()):
+    for i, p in enumerate(mine):
         banded = [band_of(s, b, settings) for s, b in zip(all_scores[i], bands, strict=True)]
         out.bands[p] = banded
         if banded != bands:

@@ -123,9 +123,21 @@ class Assigner:
         return {segment.id: i for i, segment in enumerate(self.snapshot.segments)}
 
     @cached_property
+    def positions(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """`index` as an array; -1 for ids that are not in it: the first entry, since ids begin
+        with 1, and the last."""
+        positions = np.full(max(self.index) + 2, -1)
+        positions[self.ids] = np.arange(len(self.ids))
+        return positions
+
+    @cached_property
     def centres(self) -> Floats:
         """(k, dimensions), scaled."""
         return np.array([segment.centre for segment in self.snapshot.segments])
+
+    @cached_property
+    def _mean(self) -> Floats:
+        return np.array(self.snapshot.mean)
 
     @cached_property
     def _factor(self) -> Floats:
@@ -134,7 +146,7 @@ class Assigner:
 
     def scaled(self, vectors: Floats) -> Floats:
         """Standardised vectors; a dimension without variance becomes 0."""
-        scaled: Floats = (vectors - np.array(self.snapshot.mean)) * self._factor
+        scaled: Floats = (vectors - self._mean) * self._factor
         return scaled
 
     def distances(self, vectors: Floats) -> Floats:
@@ -144,7 +156,8 @@ class Assigner:
         there are (a matrix product would not promise that).
         """
         scaled = self.scaled(vectors)
-        total = np.zeros((len(vectors), len(self.centres)))
-        for j in range(scaled.shape[1]):
-            total += np.square(scaled[:, j, None] - self.centres[:, j])
-        return np.sqrt(total)
+        total, *others = np.square(scaled.T[:, :, None] - self.centres.T[:, None])
+        for squares in others:
+            total += squares
+        distances: Floats = np.sqrt(total)
+        return distances
