@@ -12,6 +12,7 @@ from time import process_time
 from typing import Any
 
 from tests.simulation.bugs import BUGS
+from tests.simulation.kit import trained
 from tests.simulation.plan import plan
 from tests.simulation.run import Outcome, run
 from tests.simulation.shrink import shrunk
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = sys.stderr if options.json else sys.stdout
     steps, faults, seen = 0, Counter[str](), Counter[str]()
     violations: list[dict[str, Any]] = []
+    trained()  # imports scikit-learn, which is no cost of the simulation
     began = process_time()
     runs = 0
     for seed in _collecting_rarely(seeds):
