@@ -135,6 +135,17 @@ def test_losing_a_segment_moves_its_accounts_to_the_nearest_with_reason_model() 
     assert change.current.id == 9
 
 
+@pytest.mark.parametrize(("before", "after"), [(9, 1), (1, 9), (1, 2)])
+def test_a_segment_is_left_though_its_only_successor_has_the_same_centre(
+    before: int, after: int
+) -> None:
+    run = Run(Settings(), snapshot(1, {"web_visits_7d": 1.0}, ids=(before,)))
+    run.step(event())
+    run.use(snapshot(2, {"web_visits_7d": 1.0}, ids=(after,)))
+    run.sweep(START_US + 1)
+    assert [change.current.id for change in run.outcome.changes["a"]] == [before, after]
+
+
 def test_a_new_version_alone_moves_no_one() -> None:
     run = Run(Settings(), QUIET_OR_BUSY)
     run.step(event())
