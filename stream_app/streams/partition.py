@@ -27,6 +27,7 @@ from stream_app.errors import (
 )
 from stream_app.events.instants import SECOND
 from stream_app.streams.backoff import Backoff
+from stream_app.streams.inbox import Inbox
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
 from stream_app.streams.pace import Pace
@@ -49,9 +50,6 @@ _to_entry = msgspec.msgpack.Encoder().encode
 _PROMPT = {"first_seen", "behaviour"}
 """Reasons of changes that an event causes: those that freshness is measured by."""
 _from_entry = msgspec.msgpack.Decoder(Message).decode
-_BATCH_BYTES = 16 * 1024 * 1024
-"""Of one batch at most. Refused records go to the store as they are, and Redis takes half a
-gigabyte in one argument; longer ones also hold it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +86,15 @@ class Partition:
         self.number = number
         self.ready = False
         """Whether it is claimed, loaded and being read."""
-        self.waiting = 0
-        """Records in the inbox."""
-        self.waiting_bytes = 0
+        self.inbox = Inbox(context.pipeline.cut, context.taken)
         self._context = context
-        self._inbox: list[Record] = []
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._paused = self._recheck = self._ticked = self._swept = False
         self._silent_until_us = 0
         """Up to when silence is being decided; 0: nothing is to be done."""
+        self._refused = False
+        """Whether the last try to commit failed."""
         self._poison: set[tuple[str, int]] = set()
         self._singly = 0
         """So many records are applied one by one, to find the one that the engine fails on."""
@@ -115,16 +112,14 @@ class Partition:
         return self._processor.summary(self._context.clock.now_us())
 
     @property
-    def publishing(self) -> bool:
-        """Whether Kafka takes what it is given."""
-        return not self._relay.failing
+    def flowing(self) -> bool:
+        """Whether Redis and Kafka take what they are given."""
+        return not (self._refused or self._relay.failing)
 
     def offer(self, records: Sequence[Record]) -> None:
         """Hand over records that were read."""
         if self.ready and not self._paused:
-            self._inbox += records
-            self.waiting = len(self._inbox)
-            self.waiting_bytes += _bytes_of(records)
+            self.inbox.add(records)
             self._wake.set()
 
     def tick(self) -> None:
@@ -136,7 +131,7 @@ class Partition:
         """Finish what is in flight and publish it, then rest. Records in the inbox are dropped:
         they will be read again, by whoever owns the partition then."""
         self._paused = True
-        self._empty_inbox()
+        self.inbox.clear()
         self._wake.set()
         if self.ready:
             await self._quiet.wait()
@@ -230,7 +225,7 @@ class Partition:
     async def _start_reading(self) -> None:
         stored = self._position.offsets
         self._context.log.pause(self.number)
-        self._empty_inbox()  # what came before is read again
+        self.inbox.clear()  # what came before is read again
         self.ready = True  # before `seek`: a record that came between the two would be passed over
         self._reads_from = used = await self._context.log.seek(self.number, stored)
         for topic, offset in used.items():
@@ -253,18 +248,18 @@ class Partition:
                 log.warning("partition %d looks at the time later: %s", self.number, error)
         if (work := self._portion_of_silence()) is not None:
             return work
-        if not self._inbox:
+        if not self.inbox:
             return None
-        self._swept = False
         if await self._waited_for_the_outbox():
             return None
+        self._swept = False
         return self._process(self._take())
 
     async def _waited_for_the_outbox(self) -> bool:
         context = self._context
         worker = context.pipeline.settings.worker
         limit = worker.outbox_limit
-        if self._inbox[0].topic == context.pipeline.control_topic:
+        if self.inbox.first.topic == context.pipeline.control_topic:
             limit = 1  # nothing of an account that is erased shall stay in the outbox
         if not self._relay.full(limit, worker.outbox_limit_bytes):
             return False
@@ -282,14 +277,9 @@ class Partition:
     def _take(self) -> list[Record]:
         count = 1 if self._singly else self._context.pipeline.settings.worker.max_batch
         self._singly = max(self._singly - 1, 0)
-        count = _within(_BATCH_BYTES, self._inbox[:count])
-        count = self._context.pipeline.cut(self._inbox[:count])
-        records, self._inbox = self._inbox[:count], self._inbox[count:]
-        self.waiting = len(self._inbox)
-        self.waiting_bytes -= _bytes_of(records)
-        if self._inbox:
+        records = self.inbox.take(count)
+        if self.inbox:
             self._wake.set()
-        self._context.taken()
         return records
 
     def _process(self, records: list[Record]) -> Work:
@@ -330,7 +320,7 @@ class Partition:
         Portions and batches of events take turns."""
         context, pace = self._context, self._context.pace
         assigner, worker = context.models.assigner, context.pipeline.settings.worker
-        if not self._silent_until_us or (self._swept and self._inbox):
+        if not self._silent_until_us or (self._swept and self.inbox):
             return None
         if self._relay.full(worker.outbox_limit, worker.outbox_limit_bytes):
             return None  # the next tick looks again
@@ -393,6 +383,7 @@ class Partition:
         )
         began = context.clock.monotonic()
         self._position = await self._apply(commit)
+        self._refused = False
         self._outbox_next += len(work.outbox)
         if self._poison:  # in place: the processor looks at the same set
             done = self._position.offsets
@@ -424,6 +415,7 @@ class Partition:
                         return stored
             except Unavailable as error:
                 log.warning("partition %d waits for Redis to commit: %s", self.number, error)
+            self._refused = True
             await backoff.wait()
             context.metrics.waits.labels("redis").inc(context.clock.monotonic() - began)
 
@@ -460,15 +452,11 @@ class Partition:
     def _let_go(self) -> None:
         self.ready = False
         self._silent_until_us = 0
+        self._refused = False
         self._context.log.pause(self.number)
-        self._empty_inbox()
+        self.inbox.clear()
         self._processor = self._new_processor()
         self._quiet.set()
-
-    def _empty_inbox(self) -> None:
-        self._inbox.clear()
-        self.waiting = self.waiting_bytes = 0
-        self._context.taken()
 
     def _new_processor(self) -> Processor:
         context = self._context
@@ -479,17 +467,3 @@ class Partition:
     def _new_relay(self, outbox_first: int) -> Relay:
         context = self._context
         return Relay(self.number, outbox_first, context.publisher, context.clock, context.metrics)
-
-
-def _bytes_of(records: Sequence[Record]) -> int:
-    return sum(len(record.value or b"") for record in records)
-
-
-def _within(limit_bytes: int, records: Sequence[Record]) -> int:
-    """How many of these records, one at least, have no more bytes together."""
-    size = 0
-    for count, record in enumerate(records):
-        size += len(record.value or b"")
-        if size > limit_bytes:
-            return max(count, 1)
-    return len(records)

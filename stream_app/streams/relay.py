@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from stream_app.errors import Unavailable
 from stream_app.streams.backoff import Backoff
+from stream_app.streams.inbox import size_of
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.ports import Clock, Message, Publisher
 
@@ -68,7 +69,7 @@ class Relay:
         lags_seconds: Sequence[float] = (),
     ) -> None:
         """Publish these messages after all earlier ones. Call only when they are committed."""
-        size = sum(len(message.value or b"") for message in messages)
+        size = sum(map(size_of, messages))
         self._parcels.append(_Parcel(messages, size, outbox_next, decided, lags_seconds))
         self.pending += len(messages)
         self.pending_bytes += size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from stream_app.errors import StreamAppError, Unavailable
@@ -13,16 +13,19 @@ from stream_app.features.table import LAYOUT
 from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
 from stream_app.settings import Settings
 from stream_app.streams.backoff import Backoff
+from stream_app.streams.inbox import size_of
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
 from stream_app.streams.pace import Pace
 from stream_app.streams.partition import Context, Partition
-from stream_app.streams.ports import Clock, EventLog, Publisher, StateStore
+from stream_app.streams.ports import Clock, EventLog, Publisher, Record, StateStore
 from stream_app.streams.processor import Pipeline
 
 log = logging.getLogger(__name__)
 
 _STANDSTILL_SECONDS = 30.0
+_SAY_EVERY_SECONDS = 60.0
+"""Between two log lines about a wait that is part of every catching up."""
 
 
 class Worker:
@@ -60,6 +63,9 @@ class Worker:
         self._beat = clock.monotonic()
         """When the last tick was."""
         self._polling_since: float | None = None
+        self._most_records = settings.worker.max_batch
+        """To be read at once."""
+        self._say_full_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -81,7 +87,7 @@ class Worker:
             and self._reached
             and self._stored
             and not self._stopping.is_set()
-            and all(p.ready and p.publishing for p in self._partitions.values())
+            and all(p.ready and p.flowing for p in self._partitions.values())
         )
 
     async def start(self) -> None:
@@ -192,16 +198,12 @@ class Worker:
         while True:
             self._taken.clear()
             if self._inboxes_full():
-                began = self._clock.monotonic()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.worker.poll_seconds):
-                        await self._taken.wait()
-                self.metrics.waits.labels("inbox").inc(self._clock.monotonic() - began)
+                await self._until_taken()
                 continue
             self._polling_since = self._clock.monotonic()
             try:
                 batches = await self._log.poll(
-                    self._settings.worker.max_batch, self._settings.worker.poll_seconds
+                    self._most_records, self._settings.worker.poll_seconds
                 )
             except Unavailable as error:
                 self._reached = False
@@ -215,6 +217,7 @@ class Worker:
                 self._polling_since = None
             self._reached = True
             backoff.reset()
+            self._note_sizes(batches)
             for number, records in batches.items():
                 if (partition := self._partitions.get(number)) is not None:
                     partition.offer(records)
@@ -223,9 +226,30 @@ class Worker:
         """Whether the partitions have as much to do as they may."""
         worker, partitions = self._settings.worker, self._partitions.values()
         return (
-            sum(partition.waiting for partition in partitions) >= 2 * worker.max_batch
-            or sum(partition.waiting_bytes for partition in partitions) >= worker.inbox_limit_bytes
+            sum(len(partition.inbox) for partition in partitions) >= 2 * worker.max_batch
+            or sum(partition.inbox.bytes for partition in partitions) >= worker.inbox_limit_bytes
         )
+
+    async def _until_taken(self) -> None:
+        """Wait, for a short while, until a partition has taken records from its inbox."""
+        began = self._clock.monotonic()
+        if began >= self._say_full_at:
+            self._say_full_at = began + _SAY_EVERY_SECONDS
+            log.info("reading waits while what was read is applied")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.worker.poll_seconds):
+                await self._taken.wait()
+        self.metrics.waits.labels("inbox").inc(self._clock.monotonic() - began)
+
+    def _note_sizes(self, batches: Mapping[int, Sequence[Record]]) -> None:
+        """Read fewer records at once where they are large: thousands that a producer compressed
+        well would not fit into memory."""
+        sizes = [size_of(record) for records in batches.values() for record in records]
+        if sizes:
+            worker = self._settings.worker
+            average = max(sum(sizes) // len(sizes), 1)
+            fitting = worker.inbox_limit_bytes // (2 * average)
+            self._most_records = min(max(fitting, 1), worker.max_batch)
 
     async def _tick(self) -> None:
         while True:

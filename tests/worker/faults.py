@@ -79,6 +79,8 @@ class Calls:
         self.made: Counter[str] = Counter()
         self.commits: list[Commit] = []
         """What was asked to be committed."""
+        self.largest_poll = 0
+        """Records that one poll has returned, at most."""
         self._plans: defaultdict[str, deque[_Plan]] = defaultdict(deque)
         self._moving = asyncio.Event()
         self._moving.set()
@@ -241,7 +243,12 @@ class FaultyLog:
         await self._calls.make("log.stop", self._log.stop)
 
     async def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Record]]:
-        return await self._calls.make("poll", lambda: self._log.poll(max_records, timeout_seconds))
+        batches = await self._calls.make(
+            "poll", lambda: self._log.poll(max_records, timeout_seconds)
+        )
+        got = sum(map(len, batches.values()))
+        self._calls.largest_poll = max(self._calls.largest_poll, got)
+        return batches
 
     async def seek(self, partition: int, offsets: Mapping[str, int]) -> dict[str, int]:
         return await self._calls.make("seek", lambda: self._log.seek(partition, offsets))

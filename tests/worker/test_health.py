@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream_app.errors import Unavailable
+from stream_app.errors import OutcomeUnknown, Unavailable
 from stream_app.streams import topics
 from tests.worker.outcome import Outcome, outcome, published
 from tests.worker.scenario import VISITS, scenario
@@ -42,14 +42,22 @@ async def test_a_worker_that_does_not_reach_kafka_or_redis_is_not_ready(
     await until(lambda: node.worker.ready)
 
 
-async def test_a_worker_that_cannot_publish_is_not_ready(world: World) -> None:
+@pytest.mark.parametrize(
+    ("call", "error", "what"),
+    [
+        ("publish", Unavailable("away"), "kafka"),
+        ("commit", Unavailable("away"), "redis"),
+        ("commit", OutcomeUnknown("no answer"), "redis"),
+    ],
+)
+async def test_a_worker_that_cannot_commit_or_publish_is_not_ready(
+    world: World, call: str, error: Exception, what: str
+) -> None:
     node = world.node()
-    node.calls.fail("publish", Unavailable("away"), times=20)
+    node.calls.fail(call, error, times=20)
     await node.start()
-    await until(lambda: bool(node.worker._partitions) and world.positions != {})
-    await until(
-        lambda: not node.worker.ready and node.count("waits_seconds_total", what="kafka") > 0
-    )
+    await until(lambda: node.calls.made[call] > PARTITIONS)
+    await until(lambda: not node.worker.ready and node.count("waits_seconds_total", what=what) > 0)
     await world.settle()
     assert node.worker.ready
 

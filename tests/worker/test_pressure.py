@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from stream_app.errors import Unavailable
 from tests.worker.outcome import Outcome, outcome
 from tests.worker.scenario import VISITS, Line
@@ -56,20 +58,29 @@ async def test_the_inboxes_are_bounded_while_redis_is_slow(
     assert outcome(world) == undisturbed
 
 
-async def test_a_commit_is_bounded_in_bytes() -> None:
-    """Redis takes half a gigabyte in one argument at most; refused records may have megabytes."""
-    size = 2 * 1024 * 1024
-    world = await World.create([Line(VISITS, b"one key", b"x" * size)] * 30)
+LARGE = {
+    "value": Line(VISITS, b"one key", b"x" * MIB),
+    "header": Line(VISITS, b"one key", b"x", (("trace", b"x" * (MIB - 100)),)),
+}
+large = pytest.mark.parametrize("line", LARGE.values(), ids=LARGE)
+"""Records of a MiB that are refused, and kept as they came."""
+
+
+@large
+async def test_a_commit_is_bounded_in_bytes(line: Line) -> None:
+    """Redis takes half a gigabyte in one argument at most."""
+    world = await World.create([line] * 60)
     node = await world.node(with_worker(max_batch=4_000)).start()
     await world.settle()
-    assert len(world.read("dead-letters")) == 30
+    assert len(world.read("dead-letters")) == 60
     largest = max(sum(len(entry) for entry in commit.outbox) for commit in node.calls.commits)
     assert largest < 20 * 1024 * 1024
 
 
-async def test_the_outbox_is_bounded_in_bytes() -> None:
+@large
+async def test_the_outbox_is_bounded_in_bytes(line: Line) -> None:
     """Few messages may be many bytes: dead letters keep what was refused as it came."""
-    world = await World.create([Line(VISITS, b"one key", b"x" * MIB)] * 30)
+    world = await World.create([line] * 30)
     node = world.node(with_worker(max_batch=2, outbox_limit_bytes=4 * MIB))
     publish = node.calls.stop("publish", times=PARTITIONS)
     await node.start()
@@ -82,18 +93,31 @@ async def test_the_outbox_is_bounded_in_bytes() -> None:
     assert node.count("waits_seconds_total", what="outbox") > 50.0
 
 
-async def test_the_inboxes_are_bounded_in_bytes() -> None:
-    world = await World.create([Line(VISITS, b"one key", b"x" * MIB)] * 30)
+@large
+async def test_the_inboxes_are_bounded_in_bytes(line: Line) -> None:
+    world = await World.create([line] * 30)
     node = world.node(with_worker(max_batch=4, inbox_limit_bytes=2 * MIB))
     held = await node.start_and_hold("commit", 0)
     await asyncio.sleep(10.0)
-    bytes_read = sum(partition.waiting_bytes for partition in node.worker._partitions.values())
+    bytes_read = sum(partition.inbox.bytes for partition in node.worker._partitions.values())
     assert 2 * MIB <= bytes_read < 2 * MIB + 4 * MIB
     held.released.set()
     await world.settle()
-    assert not any(partition.waiting_bytes for partition in node.worker._partitions.values())
+    assert not any(partition.inbox.bytes for partition in node.worker._partitions.values())
     assert len(world.read("dead-letters")) == 30
     assert node.count("waits_seconds_total", what="inbox") > 5.0
+
+
+async def test_large_records_are_read_a_few_at_a_time() -> None:
+    """Kafka limits a batch as it is compressed: thousands of large records may come at once."""
+    world = await World.create([LARGE["header"]] * 200)
+    node = await world.node(with_worker(max_batch=50, inbox_limit_bytes=16 * MIB)).start()
+    await world.settle()
+    assert node.calls.largest_poll == 50, "before it is known that they are large"
+    world.produce([LARGE["header"]] * 200)
+    node.calls.largest_poll = 0
+    await world.settle()
+    assert 0 < node.calls.largest_poll <= 8
 
 
 async def test_a_partition_that_waits_does_not_hold_up_the_others(world: World) -> None:
@@ -117,4 +141,4 @@ async def test_waiting_for_redis_is_measured(world: World) -> None:
 
 
 def records_in_inboxes(node: Node) -> int:
-    return sum(partition.waiting for partition in node.worker._partitions.values())
+    return sum(len(partition.inbox) for partition in node.worker._partitions.values())

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 
 import pytest
 
-from stream_app.events.instants import DAY, parse
+from stream_app.events.instants import DAY, parse, to_rfc3339
 from stream_app.streams import topics
+from stream_app.streams.partitioning import partition_of
 from tests.worker.outcome import outcome, published, undisturbed_outcome
 from tests.worker.scenario import DAYS, DOWNLOADS, EMAILS, START_US, VISITS, Line, event, scenario
 from tests.worker.test_failures import well_keyed
-from tests.worker.world import PARTITIONS, World, until, with_worker
+from tests.worker.world import PARTITIONS, Node, World, until, with_worker
 
 LIVE = with_worker(sweep_grace_seconds=60.0)
 """The sweep follows the clock at a minute's distance, as by default."""
 END_US = START_US + DAYS * DAY
+NOW = to_rfc3339(END_US)
 
 
 def one_visit_each(accounts: int, at_us: int = END_US, name: str = "acme") -> list[Line]:
@@ -95,18 +98,42 @@ async def test_events_are_applied_between_portions() -> None:
     assert len(gone_quiet(world)) < 60
 
 
+async def test_portions_do_not_keep_an_erasure_waiting() -> None:
+    """It waits for an empty outbox, which each portion fills again."""
+    home = partition_of(b"acme-7", PARTITIONS)
+    lines = [line for line in one_visit_each(400) if partition_of(line.key, PARTITIONS) == home]
+    world = await World.create(lines, settings=with_worker(LIVE, sweep_accounts=1))
+    node = await world.node().start()
+    await asyncio.sleep(100.0)
+    a_portion_takes(node, 0.005)
+    node.calls.slow("publish", 0.1)
+    world.clock.advance(60 * DAY)
+    before = len(node.calls.commits)
+    await until(lambda: len(node.calls.commits) > before + 3)
+    before = len(node.calls.commits)
+    request = {"id": "e", "type": "account.erase", "account_id": "acme-7", "occurred_at": NOW}
+    world.produce([Line(topics.ACCOUNT_CONTROL.name, b"acme-7", json.dumps(request).encode())])
+    await until(lambda: "acme-7" not in world.states)
+    assert len(node.calls.commits) < before + 20 < before + len(lines) / 2
+
+
 async def test_after_a_portion_the_worker_rests_four_times_as_long() -> None:
     """With a fifth of its time for them. The rest is the whole worker's, not each partition's."""
     world = await World.create(one_visit_each(60), settings=with_worker(LIVE, sweep_accounts=1))
     node = await world.node().start()
     await asyncio.sleep(100.0)
-    pace = node.worker._context.pace  # type: ignore[union-attr]
-    took = pace.took
-    pace.took = lambda accounts, _: took(accounts, 0.5)  # type: ignore[method-assign]
+    a_portion_takes(node, 0.5)
     world.clock.advance(60 * DAY)
     began = world.clock.monotonic()
     await until(lambda: len(gone_quiet(world)) > 10)
     assert 10 * 4 * 0.5 <= world.clock.monotonic() - began < 12 * 4 * 0.5
+
+
+def a_portion_takes(node: Node, seconds: float) -> None:
+    """Virtual time passes only where something is waited for."""
+    pace = node.worker._context.pace  # type: ignore[union-attr]
+    took = pace.took
+    pace.took = lambda accounts, _: took(accounts, seconds)  # type: ignore[method-assign]
 
 
 async def test_silence_waits_while_the_outbox_is_full() -> None:

@@ -211,6 +211,15 @@ class World:
         return [entry for p in range(PARTITIONS) for entry in self.store._partitions[p].outbox]
 
     @property
+    def states(self) -> dict[str, bytes]:
+        """Every account's record, as the store has it."""
+        return {
+            account: state
+            for p in range(PARTITIONS)
+            for account, state in self.store._partitions[p].states.items()
+        }
+
+    @property
     def table(self) -> FeatureTable:
         """All accounts as the store has them."""
         table = FeatureTable()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from stream_app.errors import Moved
+from stream_app.streams.inbox import Inbox
 from stream_app.streams.partition import Partition
 from stream_app.streams.ports import Commit, Position
 from stream_app.streams.worker import Worker
@@ -74,10 +75,10 @@ def never_look(stack: ExitStack) -> None:
 def stale_inbox(stack: ExitStack) -> None:
     """What was read before a rebalance is applied after it."""
 
-    def empty(self: Partition) -> None:
-        self._context.taken()
+    def clear(self: Inbox) -> None:
+        self._taken()
 
-    swap(stack, Partition, "_empty_inbox", empty)
+    swap(stack, Inbox, "clear", clear)
 
 
 @bug
