@@ -1,4 +1,4 @@
-"""What the commands for dead letters work with: reader, store and marks, opened and closed."""
+"""What the commands for dead letters and erasure work with, opened and closed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from stream_app.streams.clock import SystemClock
 from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.kafka_reader import KafkaReader
 from stream_app.streams.letterbox import Letterbox
+from stream_app.streams.ports import LogReader, Publisher, StateStore
 from stream_app.streams.processor import Pipeline
 from stream_app.streams.redelivery import Redelivery
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.replay_marks import ReplayMarks
-
-_CLIENT = "stream-app-dlq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,12 @@ class Desk:
 
     letterbox: Letterbox
     marks: ReplayMarks
-    publisher: KafkaPublisher
+    reader: LogReader
+    publisher: Publisher
     """Connects with its first message."""
+    store: StateStore
+    partitions: int
+    """Of the deployment."""
 
     def redelivery(self, settings: Settings, *, again: bool, force: bool) -> Redelivery:
         """Replays letters; see there."""
@@ -43,8 +46,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(settings: Settings) -> AsyncIterator[Desk]:
-    """Open Kafka and Redis as the settings have them.
+async def desk(settings: Settings, client: str = "stream-app-dlq") -> AsyncIterator[Desk]:
+    """Open Kafka and Redis as the settings have them; Kafka's logs name the `client`.
 
     Raises
     ------
@@ -54,13 +57,13 @@ async def desk(settings: Settings) -> AsyncIterator[Desk]:
         Kafka or Redis refuses, or does not answer.
     """
     store, marks = RedisStore(settings.redis), ReplayMarks(settings.redis)
-    reader = KafkaReader(settings.kafka, _CLIENT)
-    publisher = KafkaPublisher(settings.kafka, _CLIENT)
+    reader = KafkaReader(settings.kafka, client)
+    publisher = KafkaPublisher(settings.kafka, client)
     try:
         partitions = await registered(store, settings)
         await reader.start()
-        prefix = settings.kafka.topic_prefix
-        yield Desk(Letterbox(reader, store, marks, prefix, partitions), marks, publisher)
+        letterbox = Letterbox(reader, store, marks, settings.kafka.topic_prefix, partitions)
+        yield Desk(letterbox, marks, reader, publisher, store, partitions)
     finally:
         await publisher.stop()
         await reader.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +14,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from stream_app.cli import erase
-from stream_app.errors import StreamAppError
+from stream_app.cli.erase_request import Request
+from stream_app.errors import ConfigError, Unavailable
 from stream_app.events.control import EraseAccount
 from stream_app.events.decode import Pseudonyms
-from stream_app.features.table import LAYOUT, Erased
+from stream_app.features.table import LAYOUT
 from stream_app.settings import KafkaSettings, RedisSettings
 from stream_app.streams import topics
 from stream_app.streams.kafka_admin import create_topics
+from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.redis_store import RedisStore
 from tests.cli.conftest import NOWHERE, Cli, Result
+from tests.services.redis_users import READER, as_user
 
 PARTITIONS = 2
 ADDRESS = "Somebody@Example.com"
@@ -32,7 +36,9 @@ ADDRESS = "Somebody@Example.com"
 def kafka(kafka_bootstrap: str, topic_prefix: str) -> KafkaSettings:
     """The topics exist, and nobody consumes them."""
     settings = KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix)
-    wanted = [topics.ACCOUNT_CONTROL.with_prefix(topic_prefix)]
+    wanted = [
+        topic.with_prefix(topic_prefix) for topic in (topics.ACCOUNT_CONTROL, topics.DEAD_LETTERS)
+    ]
     asyncio.run(create_topics(settings, wanted, partitions=PARTITIONS))
     return settings
 
@@ -118,6 +124,7 @@ def test_without_a_worker_it_says_that_the_request_stays(
     )
     assert late.code == 7
     assert late.error["type"] == "NotDoneYet"
+    assert "the request was sent" in late.error["message"]
     assert f"{kafka.topic_prefix}account-control" in late.error["hint"]
     assert late.out == ""
     assert len(requests(kafka)) == 1
@@ -131,40 +138,64 @@ def test_where_no_worker_has_ever_run_nothing_is_sent(
     assert requests(kafka) == []
 
 
-class Passed:
-    """What is stored once a worker has passed the request."""
+def test_without_a_right_that_is_needed_to_wait_nothing_is_sent(
+    cli: Cli, kafka: KafkaSettings, redis_url: str
+) -> None:
+    registered(redis_url)
+    reader = environment(kafka, as_user(redis_url, READER))
+    refused = cli("erase", "acme", "--yes", "--timeout", "0.3", "--json", **reader)
+    assert refused.code == 3
+    assert "was sent" not in refused.error["message"]
+    assert requests(kafka) == []
 
-    def __init__(self, past: Erased | None) -> None:
-        self.past = past
 
-    async def erased(self, account_id: str) -> Erased | None:
-        assert account_id == "acme"
-        return self.past
+async def _fails(*_: object) -> bool:
+    raise ConfigError("the password has changed")
 
 
-def looked(before: Erased | None, after: Erased | None) -> erase._Request:
+async def _interrupted(*_: object) -> bool:
+    raise KeyboardInterrupt
+
+
+async def _no_answer(*_: object) -> None:
+    raise Unavailable("Kafka gave no answer")
+
+
+@pytest.mark.parametrize(("ends", "code"), [(_fails, 3), (_interrupted, 130)])
+def test_whatever_happens_afterwards_it_says_that_the_request_was_sent(
+    cli: Cli,
+    kafka: KafkaSettings,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: object,
+    code: int,
+) -> None:
+    registered(redis_url)
+    monkeypatch.setattr("stream_app.cli.erase_request._Follower.answered", ends)
+    ended = cli("erase", "acme", "--yes", "--json", **environment(kafka, redis_url))
+    assert ended.code == code
+    assert "the request was sent" in ended.error["message"]
+    assert len(requests(kafka)) == 1
+
+
+def test_without_kafkas_answer_it_says_that_the_request_may_have_been_sent(
+    cli: Cli, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KafkaPublisher, "publish", _no_answer)
+    ended = cli("erase", "acme", "--yes", "--no-wait", "--json", **environment(kafka))
+    assert ended.code == 5
+    assert "may have been sent" in ended.error["message"]
+
+
+def test_an_account_that_was_erased_before_is_told_from_one_that_never_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     event = EraseAccount(id="e-1", occurred_at=datetime.now(UTC), account_id="acme")
-    request = erase._Request(event, sent=True)
-    asyncio.run(erase._look(Passed(after), request, before))  # type: ignore[arg-type]
-    return request
-
-
-def test_what_was_there_is_told_from_what_was_not() -> None:
-    first, second = Erased(3, 0, 10, ("e-0",)), Erased(5, 0, 20, ("e-1",))
-    again = Erased(3, 0, 20, ("e-1",))
-    assert looked(None, second).known
-    assert looked(first, second).known, "a life after an earlier erasure"
-    assert not looked(first, again).known
-    assert not looked(None, Erased(0, 0, 20, ("e-1",))).known
-    assert looked(first, second).sequence == 5
-    assert looked(first, second).erased_at == "1970-01-01T00:00:00.000020Z"
-
-
-@pytest.mark.parametrize("before", [None, Erased(3, 0, 10, ("e-0",))])
-def test_a_request_that_a_worker_passed_without_effect_was_refused(before: Erased | None) -> None:
-    with pytest.raises(StreamAppError, match="refused") as refused:
-        looked(before, before)
-    assert "dead-letters" in refused.value.hint
+    request = Request(event, done=True, known=False, erased_at="2026-09-02T12:00:00Z")
+    erase._show(request)
+    assert capsys.readouterr().out == "there was no account acme\n"
+    erase._show(replace(request, erased_before="2026-09-01T12:00:00Z"))
+    assert capsys.readouterr().out == "acme was erased already at 2026-09-01 12:00:00 UTC\n"
 
 
 def test_a_topic_that_is_missing_is_named(

@@ -30,10 +30,23 @@ def stack(kafka_bootstrap: str, topic_prefix: str, redis_url: str, tmp_path: Pat
     return Stack.create(kafka_bootstrap, topic_prefix, redis_url, tmp_path)
 
 
-def erase(stack: Stack, *arguments: str) -> tuple[int, Any]:
-    """Exit code, and the JSON on stdout, or the error on stderr."""
+_AHEAD = """
+from datetime import UTC, datetime, timedelta
+from stream_app.cli import erase, main
+erase._now = lambda: datetime.now(UTC) + timedelta(hours=2)
+main()
+"""
+
+
+def erase(stack: Stack, *arguments: str, ahead: bool = False) -> tuple[int, Any]:
+    """Exit code, and the JSON on stdout, or the error on stderr. `ahead`: on a machine whose clock
+    is two hours fast."""
     done = subprocess.run(
-        [sys.executable, "-m", "stream_app", "erase", *arguments, "--yes", "--json"],
+        [
+            sys.executable,
+            *(("-c", _AHEAD) if ahead else ("-m", "stream_app")),
+            *("erase", *arguments, "--yes", "--json"),
+        ],
         env={**os.environ, **stack.environment},
         capture_output=True,
         text=True,
@@ -100,6 +113,7 @@ def test_an_account_is_erased_everywhere_at_once(stack: Stack) -> None:
         again = erase(stack, "acme-inc")[1]
         assert (again["done"], again["known"]) == (True, False)
         assert again["sequence"] == said["sequence"]
+        assert again["erased_before"] == said["erased_at"]
         code, nobody = erase(stack, "nobody-gmbh")
         assert (code, nobody["known"], nobody["sequence"]) == (0, False, None)
 
@@ -147,3 +161,20 @@ def test_a_contact_is_forgotten_and_its_address_is_nowhere(stack: Stack) -> None
         assert b"example.com" not in stored.lower()
         code, nobody = erase(stack, "nobody-gmbh", "--contact", ADDRESS)
         assert (code, nobody["known"]) == (0, False)
+
+
+@pytest.mark.parametrize("contact", [(), ("--contact", ADDRESS)], ids=["account", "contact"])
+def test_a_request_that_the_worker_refused_is_not_done(
+    stack: Stack, contact: tuple[str, ...]
+) -> None:
+    with stack.worker():
+        stack.publish(visit("acme-inc", "e-1", contact_id=ADDRESS))
+        until(applied(stack, "acme-inc"), "the account in Redis")
+        code, error = erase(stack, "acme-inc", *contact, ahead=True)
+        assert code == 1, error
+        assert "in_the_future" in error["message"]
+        assert "was sent" not in error["message"], "nobody shall wait for it"
+        (letter,) = stack.read(topics.DEAD_LETTERS)
+        name = dict(letter.headers)["ce_id"].decode()
+        assert name in error["hint"]
+        assert applied(stack, "acme-inc")()
