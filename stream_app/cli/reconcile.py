@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +37,8 @@ def reconcile(
     JSON: `clean`, `accounts` (in Redis), `records` (accounts on account-segments), `changes`
     (records still on segment-changes), `counts` (topic, kind, accounts), `differences` (topic,
     kind, account, stored and published sequence, missing: first and last of each gap,
-    repairable), `repaired`, `undecided`, `waiting` (outbox entries by partition).
+    repairable), `repaired`, `unrepaired` (accounts by partition that a repair left wrong),
+    `undecided`, `waiting` (outbox entries by partition).
     """
     from stream_app.settings import load  # noqa: PLC0415
 
@@ -98,6 +100,7 @@ def _facts(report: Report) -> dict[str, Any]:
         ],
         "differences": [_fact(each) for each in report.differences],
         "repaired": report.repaired,
+        "unrepaired": {str(partition): n for partition, n in report.unrepaired.items()},
         "undecided": report.undecided,
         "waiting": {str(partition): entries for partition, entries in report.waiting.items()},
     }
@@ -132,10 +135,12 @@ def _show(report: Report, *, repair: bool) -> None:
     if report.clean:
         screen.print("no differences", style="bold")
     elif report.counts:
-        _show_differences(screen, report, repair=repair)
+        _show_differences(screen, report)
+        for advice in _advice(report, repair=repair):
+            screen.print(f"\n{advice}")
 
 
-def _show_differences(screen: Console, report: Report, *, repair: bool) -> None:
+def _show_differences(screen: Console, report: Report) -> None:
     from stream_app.cli.output import row, table  # noqa: PLC0415
 
     counts = table("topic", "difference", "accounts", right=("accounts",))
@@ -152,8 +157,25 @@ def _show_differences(screen: Console, report: Report, *, repair: bool) -> None:
         if shown.row_count:
             screen.print()
             screen.print(shown)
-    topics = {topic for topic, _ in report.counts}
-    if "account-segments" in topics and not repair:
-        screen.print("\n`stream-app reconcile --repair` publishes account-segments once more")
-    if "segment-changes" in topics:
-        screen.print("\nwhat segment-changes lacks cannot be made up: see docs/operations.md")
+
+
+def _advice(report: Report, *, repair: bool) -> Iterator[str]:
+    """What to do about what differs; docs/operations.md says more."""
+    from stream_app.streams.comparing import Kind  # noqa: PLC0415
+
+    kinds = {kind for _, kind in report.counts}
+    records = {kind for topic, kind in report.counts if topic == "account-segments"}
+    if records - {Kind.UNREADABLE} and not repair:
+        yield "`stream-app reconcile --repair` publishes account-segments once more"
+    for partition, accounts in report.unrepaired.items():
+        yield (
+            f"restart the worker that owns partition {partition}, and repair again: of "
+            f"{accounts:,} accounts it has something else in memory than Redis has"
+        )
+    if Kind.UNREADABLE in kinds:
+        yield (
+            "what Redis has of `unreadable` accounts cannot be read, and no worker starts with "
+            "it: see docs/operations.md"
+        )
+    if Kind.GAP in kinds:
+        yield "what segment-changes lacks cannot be made up: see docs/operations.md"

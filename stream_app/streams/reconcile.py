@@ -57,6 +57,9 @@ class Report:
     differences: list[Difference] = field(default_factory=list)
     """The first of them."""
     repaired: int = 0
+    unrepaired: dict[int, int] = field(default_factory=dict)
+    """Accounts by partition whose record stays wrong after the owner has published it once more:
+    what the owner has in memory is not what Redis has."""
     undecided: int = 0
     """Accounts that never stood still, or that wait for an outbox."""
     waiting: dict[int, int] = field(default_factory=dict)
@@ -120,7 +123,9 @@ class Reconciler:
             if repair and (wrong := _repairable(found)):
                 await self._restate(partition, wrong)
                 rest, moving = await self._decide(partition, published, wrong, report)
-                report.repaired += len(set(wrong).difference(moving, _repairable(rest)))
+                if still := _repairable(rest):
+                    report.unrepaired[partition] = len(still)
+                report.repaired += len(set(wrong).difference(moving, still))
                 found = [each for each in found if each.account not in wrong] + rest
                 undecided += moving
             report.undecided += len(undecided)

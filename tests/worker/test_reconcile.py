@@ -283,6 +283,27 @@ async def test_a_state_that_cannot_be_read_is_named_and_left_alone(done: World) 
     assert (await compared(done)).clean
 
 
+async def test_a_state_that_was_removed_by_hand_is_still_in_its_owners_memory(
+    world: World,
+) -> None:
+    node = await world.node().start()
+    await world.settle()
+    account = restless(world)
+    partition = partition_of(account.encode(), PARTITIONS)
+    assert (await reconciler(world).run(repair=True)).unrepaired == {}
+    stored = world.store._partitions[partition]
+    del stored.states[account], stored.profiles[account]
+    assert (await compared(world)).unrepaired == {}, "nothing was asked for yet"
+    report = await reconciler(world).run(repair=True)
+    assert report.counts == {(ACCOUNTS, Kind.GHOST): 1, (CHANGES, Kind.AHEAD): 1}
+    assert (report.repaired, report.unrepaired) == (0, {partition: 1})
+    await node.stop()
+    await world.node().start()
+    report = await reconciler(world).run(repair=True)
+    assert (report.repaired, report.unrepaired) == (1, {})
+    assert report.counts == {(CHANGES, Kind.AHEAD): 1}
+
+
 async def test_remains_of_an_erased_account_that_cannot_be_read(done: World) -> None:
     account = restless(done)
     last = newest(done)[account]
