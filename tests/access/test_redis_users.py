@@ -19,7 +19,7 @@ from stream_app.settings import RedisSettings
 from stream_app.streams.ports import Commit, StateStore
 from stream_app.streams.redis_store import RedisStore
 from tests.services import Service
-from tests.services.redis_users import FOLDER, METRICS, READER, WORKER, as_user, rules
+from tests.services.redis_users import FOLDER, METRICS, OPERATOR, READER, WORKER, as_user, rules
 
 TEMPLATE = (FOLDER / "users.acl").read_text()
 USERS = re.findall(r"^user (\S+) on ", TEMPLATE, re.MULTILINE)
@@ -28,15 +28,16 @@ P = 3
 
 
 def commands(name: str) -> list[str]:
-    """What a user may do, e.g. `hset`."""
-    return [rule[1:] for rule in rules(name, TEMPLATE) if rule.startswith("+")]
+    """What a user may do on all its keys, e.g. `hset`."""
+    everywhere = re.sub(r"\(.*\)", "", TEMPLATE)
+    return [rule[1:] for rule in rules(name, everywhere) if rule.startswith("+")]
 
 
 # The file
 
 
 def test_nobody_has_more_than_it_needs() -> None:
-    assert USERS == [WORKER, READER, METRICS]
+    assert USERS == [WORKER, READER, OPERATOR, METRICS]
     for name in USERS:
         given = rules(name, TEMPLATE)
         assert "-@all" in given
@@ -45,7 +46,10 @@ def test_nobody_has_more_than_it_needs() -> None:
         keys = [rule for rule in given if rule.startswith(("~", "%", "allkeys"))]
         assert keys == ([] if name == METRICS else ["~sa:*"])
     writing = {"set", "hset", "hdel", "rpush", "ltrim"}
-    assert not writing & {*commands(READER), *commands(METRICS)}
+    assert not writing & {*commands(READER), *commands(OPERATOR), *commands(METRICS)}
+    assert re.findall(r"^user (\S+) .*(\(.*)", TEMPLATE, re.MULTILINE) == [
+        (OPERATOR, "(~sa:{dlq}:* +set)")
+    ]
 
 
 def test_the_default_user_is_off() -> None:
@@ -69,6 +73,9 @@ def test_the_script_takes_another_prefix_and_refuses_an_empty_password(tmp_path:
     call = ["/bin/sh", str(FOLDER / "users.sh"), str(tmp_path), "staging"]
     made = subprocess.run(call, capture_output=True, text=True, check=True).stdout
     assert "~staging:*" in made
+    assert "(~staging:{dlq}:* +set)" in made
+    old = subprocess.run([*call, "6.2.5"], capture_output=True, text=True, check=True).stdout
+    assert old == made.replace(" (~staging:{dlq}:* +set)", ""), "6.2 knows no selectors"
     assert "~sa:" not in made
     assert "secret-of" not in made
     assert "SHA256_OF" not in made

@@ -149,7 +149,7 @@ def _local(
     binary: str, options: list[str], *, how: str, certificates: Certificates | None = None
 ) -> Service:
     home = new_home("Redis")
-    (home / "users.acl").write_text(users_and_admin())
+    (home / "users.acl").write_text(users_and_admin(_version(binary)))
     port = free_port()
     scheme, listen, tls = "redis", ["--port", str(port)], {}
     if certificates is not None:
@@ -168,6 +168,12 @@ def _local(
         ],
         home=home,
     )
+
+
+def _version(binary: str) -> str:
+    """`Redis server v=7.0.15 sha=...` gives 7.0.15."""
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    return told.partition(" v=")[2].partition(" ")[0]
 
 
 def _listen_with_tls(port: int, certificates: Certificates) -> list[str]:

@@ -16,17 +16,19 @@ from redis import Redis
 FOLDER = Path(__file__).parents[2] / "deploy" / "redis"
 ADMIN = "admin"
 WORKER, READER, METRICS = "stream-app-worker", "stream-app-reader", "stream-app-metrics"
-PASSWORDS = {name: secrets.token_hex(16) for name in (ADMIN, WORKER, READER, METRICS)}
+OPERATOR = "stream-app-operator"
+USERS = (WORKER, READER, OPERATOR, METRICS)
+PASSWORDS = {name: secrets.token_hex(16) for name in (ADMIN, *USERS)}
 """Of this run."""
 
 
-def users() -> str:
-    """users.acl with the passwords of this run, made as an operator makes it."""
+def users(version: str = "7") -> str:
+    """users.acl with the passwords of this run, made as an operator makes it for this Redis."""
     with tempfile.TemporaryDirectory(prefix="stream-app-passwords-") as folder:
         for name, password in PASSWORDS.items():
             (Path(folder) / name).write_text(f"{password}\n")
         made = subprocess.run(
-            ["/bin/sh", str(FOLDER / "users.sh"), folder],
+            ["/bin/sh", str(FOLDER / "users.sh"), folder, "sa", version],
             env={"PATH": os.defpath},  # some tests have a PATH of their own
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -36,10 +38,10 @@ def users() -> str:
     return made.stdout
 
 
-def users_and_admin() -> str:
+def users_and_admin(version: str = "7") -> str:
     """The same, and somebody who may flush it and look into it."""
     digest = hashlib.sha256(PASSWORDS[ADMIN].encode()).hexdigest()
-    return f"{users()}user {ADMIN} on #{digest} ~* &* +@all\n"
+    return f"{users(version)}user {ADMIN} on #{digest} ~* &* +@all\n"
 
 
 def rules(name: str, text: str) -> list[str]:
@@ -58,6 +60,6 @@ def as_user(url: str, name: str) -> str:
 
 def install_users(admin: Redis) -> None:
     """Make the users on a Redis that was started by somebody else; `default` stays as it is."""
-    text = users()
-    for name in (WORKER, READER, METRICS):
+    text = users(admin.info("server")["redis_version"])
+    for name in USERS:
         admin.execute_command("ACL", "SETUSER", name, "reset", *rules(name, text))  # type: ignore[no-untyped-call]
