@@ -117,7 +117,9 @@ def replay(
     topic: _Topics = None,
     account: _Account = "",
     since: _Since = "",
-    everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All letters, but those of account-control.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
     ] = False,
@@ -135,11 +137,13 @@ def replay(
 
     A letter is sent once, whoever asks how often. Left alone are letters that would be refused
     again, those of accounts erased since, and those of which an earlier replay did not come to its
-    end. Exit code 1: letters were left because they are uncertain or would be refused.
+    end; also those of account-control, which may erase, unless an id or --topic names them. Exit
+    code 1: letters were left because they are uncertain or would be refused.
 
-    JSON: `ready`, `sent`, `forced` (of these, would be refused again), `left` (letters by fate),
-    `refused` (letters by reason), `refusals` (the first 20: id, reason, detail), `uncertain` (the
-    first 20 ids), `dry_run`.
+    JSON: `ready`, `sent`, `forced` (of `ready`, would be refused again), `erasures` (of `ready`),
+    `control_left` (letters of account-control), `left` (letters by fate), `refused` (letters by
+    reason), `refusals` (the first 20: id, reason, detail), `uncertain` (the first 20 ids),
+    `dry_run`.
     """
     from stream_app.cli.dlq_replay import report_of, show_tally  # noqa: PLC0415
     from stream_app.settings import load  # noqa: PLC0415
@@ -229,10 +233,15 @@ async def _replay(
         stretches = await opened.letterbox.stretches(selection)
         plan = await redelivery.plan(selection, stretches)
         found = set(selection.ids) <= plan.found
-        if dry_run or not plan.ready or not found or not (yes or _confirmed(plan.ready)):
+        if dry_run or not plan.ready or not found or not (yes or _confirmed(plan)):
             return plan
         return await redelivery.send(selection, stretches)
 
 
-def _confirmed(letters: int) -> bool:
-    return typer.confirm(f"Put {letters:,} records back on their topics?", err=True)
+def _confirmed(plan: Tally) -> bool:
+    from stream_app.cli.dlq_replay import back_on_topics, erasing  # noqa: PLC0415
+
+    question = "Put {} {}?".format(*back_on_topics(plan.ready))
+    if plan.erasures:
+        question += f" {erasing(plan.erasures)}, and there is no way back."
+    return typer.confirm(question, err=True)

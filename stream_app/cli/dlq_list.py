@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from stream_app.cli.desk import desk
-from stream_app.cli.output import console, printable, row, table, when
+from stream_app.cli.output import console, counted, printable, row, table, when
 from stream_app.events.instants import to_rfc3339
 from stream_app.settings import Settings
 from stream_app.streams.dead_letters import Selection
@@ -66,12 +66,14 @@ def _line(found: Found) -> dict[str, Any]:
 def show_listing(report: dict[str, Any]) -> None:
     """For people."""
     screen = console()
-    screen.print(f"{report['total']:,} dead letters", style="bold")
+    screen.print(counted(report["total"], "dead letter"), style="bold")
     left_out = [f"{letters:,} {fate}" for fate, letters in report["hidden"].items() if letters]
     if left_out:
         screen.print(f"not shown without --all: {', '.join(left_out)}")
     if report["unreadable"]:
-        screen.print(f"{report['unreadable']:,} records of the topic are no dead letters")
+        records = counted(report["unreadable"], "record")
+        no_letters = "is no dead letter" if report["unreadable"] == 1 else "are no dead letters"
+        screen.print(f"{records} of the topic {no_letters}")
     if not report["total"]:
         return
     counts = table("reason", "topic", "letters", right=("letters",))

@@ -73,6 +73,14 @@ def _cell(value: object) -> str:
     return f"{value:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """
+    >>> counted(1, "letter"), counted(2_000, "letter")
+    ('1 letter', '2,000 letters')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def share(part: int, whole: int) -> str:
     """
     >>> share(1, 8)

@@ -109,6 +109,10 @@ class Selection:
             and (not self.account or self.account in letter.accounts)
         )
 
+    def names(self, letter: Letter) -> bool:
+        """Whether it is named by its id or its topic, and not only meant with others."""
+        return letter.id in self.ids or letter.topic in self.topics
+
 
 class _Named(Struct):
     account_id: Raw = Raw()

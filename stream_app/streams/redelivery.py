@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stream_app.events.control import EraseAccount, EraseContact
 from stream_app.streams.dead_letters import Letter, Selection
 from stream_app.streams.letterbox import Fate, Found, Letterbox
 from stream_app.streams.ports import Clock, Publisher
@@ -22,6 +23,8 @@ NOT_READ = "not_read"
 """Besides the decoder's reasons: workers do not read the topic that the letter names."""
 INCOMPLETE = "incomplete"
 """The letter has not the whole record."""
+NEVER_SENT = frozenset({NOT_READ, INCOMPLETE})
+"""Not even with `force`."""
 
 _AT_ONCE = 100
 """Letters at most that a crash leaves uncertain."""
@@ -46,6 +49,10 @@ class Tally:
     sent: int = 0
     forced: int = 0
     """Of `ready`: those that would be dead letters again."""
+    erasures: int = 0
+    """Of `ready`: those that erase an account or a contact."""
+    control_left: int = 0
+    """Letters of `account-control` left alone because neither they nor that topic were named."""
     fates: Counter[Fate] = field(default_factory=Counter)
     """Letters left alone for what had become of them."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -115,24 +122,29 @@ class Redelivery:
         async for batch in self._letterbox.read(selection, stretches):
             if selection.ids:
                 tally.found.update(found.letter.id for found in batch)
-            ready = [found.letter for found in batch if self._is_ready(found, tally)]
+            ready = [found.letter for found in batch if self._is_ready(found, selection, tally)]
             tally.ready += len(ready)
             if send:
                 for start in range(0, len(ready), _AT_ONCE):
                     tally.sent += await self._send(ready[start : start + _AT_ONCE])
         return tally
 
-    def _is_ready(self, found: Found, tally: Tally) -> bool:
+    def _is_ready(self, found: Found, selection: Selection, tally: Tally) -> bool:
         letter, fate = found.letter, found.fate
         if fate is Fate.UNCERTAIN and len(tally.uncertain) < _EXAMPLES:
             tally.uncertain.append(letter.id)
         if fate is not Fate.OPEN and not (fate is Fate.UNCERTAIN and self._again):
             tally.fates[fate] += 1
             return False
+        # What erases is not swept along with the rest: there is no way back from it.
+        if letter.topic == self._pipeline.control_topic and not selection.names(letter):
+            tally.control_left += 1
+            return False
         refusal = self._refusal(letter)
         if refusal is None:
+            tally.erasures += self._erases(letter)
             return True
-        if self._force and refusal.reason not in {NOT_READ, INCOMPLETE}:
+        if self._force and refusal.reason not in NEVER_SENT:
             tally.forced += 1
             return True
         tally.refused[refusal.reason] += 1
@@ -151,6 +163,14 @@ class Redelivery:
         else:
             rejections = pipeline.decoder.decode([letter], now_us).rejections
         return next((Refusal(letter.id, r.reason.value, r.detail) for r in rejections), None)
+
+    def _erases(self, letter: Letter) -> bool:
+        """Of a letter that would not be refused."""
+        pipeline = self._pipeline
+        if letter.topic != pipeline.control_topic:
+            return False
+        events = pipeline.control_decoder.decode([letter], self._clock.now_us()).events
+        return any(isinstance(event, EraseAccount | EraseContact) for event in events)
 
     async def _send(self, letters: Sequence[Letter]) -> int:
         ids = [letter.id for letter in letters]

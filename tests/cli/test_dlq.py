@@ -107,6 +107,23 @@ def test_letters_of_an_erased_account_are_out_of_sight(cli: Cli, stack: Stack) -
     assert (forced.json["sent"], forced.json["left"]["erased"]) == (0, 1)
 
 
+def test_a_refused_erasure_is_replayed_only_when_it_is_named(cli: Cli, stack: Stack) -> None:
+    erase = {"type": "account.erase", "id": "c-1", "account_id": "acme", "padding": "x" * 2_000}
+    value = json.dumps({**erase, "occurred_at": "2026-09-02T12:00:00Z"}).encode()
+    fixed = {**stack.environment, "STREAM_APP_INPUT__MAX_RECORD_BYTES": "262144"}
+    with stack.worker(STREAM_APP_INPUT__MAX_RECORD_BYTES="1024"):
+        stack.publish(visit("acme", "e-1"), Message(CONTROL, b"acme", value))
+        until(lambda: listed(cli, stack)["total"] == 1, "the letter")
+    swept = cli("dlq", "replay", "--all", "--yes", "--json", **fixed)
+    assert (swept.code, swept.json["sent"], swept.json["control_left"]) == (0, 0, 1)
+    assert len(stack.read(topics.ACCOUNT_CONTROL)) == 1
+    planned = cli("dlq", "replay", "--topic", CONTROL, "--dry-run", **fixed)
+    assert "1 of them erases an account or a contact" in planned.out
+    named = cli("dlq", "replay", "--topic", CONTROL, "--yes", "--json", **fixed)
+    assert (named.json["sent"], named.json["erasures"]) == (1, 1)
+    assert len(stack.read(topics.ACCOUNT_CONTROL)) == 2
+
+
 def test_nothing_in_a_letter_reaches_the_terminal_as_it_is(cli: Cli, stack: Stack) -> None:
     evil = "\x1b]0;owned\x07[bold]\u202e"
     event = json.dumps({"account_id": evil, "x": evil}, ensure_ascii=False).encode()

@@ -165,9 +165,47 @@ async def test_control_events_are_read_as_such_and_go_back_where_they_came_from(
     control = visit("acme", type="account.restate")
     for topic in (topics.ACCOUNT_CONTROL.name, VISITS, topics.ENGAGEMENT.name):
         await desk.put(refused(5, control, topic=topic))
-    tally = await desk.replay()
+    named = {topics.ACCOUNT_CONTROL.name, VISITS, topics.ENGAGEMENT.name}
+    tally = await desk.replay(Selection(topics=named))
     assert (tally.sent, tally.refused) == (1, {"unknown_type": 2})
     assert [record.value for record in desk.sent(topics.ACCOUNT_CONTROL.name)] == [control]
+
+
+ERASING = visit("acme", type="account.erase")
+CONTROL = topics.ACCOUNT_CONTROL.name
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [EVERYTHING, Selection(reasons={"too_large"}), Selection(account="acme")],
+    ids=["all", "by reason", "by account"],
+)
+async def test_control_events_are_left_unless_they_are_named(
+    desk: Desk, selection: Selection
+) -> None:
+    await desk.put(refused(5, ERASING, topic=CONTROL), refused(6, visit()))
+    tally = await desk.replay(selection, force=True)
+    assert (tally.sent, tally.control_left, tally.erasures) == (1, 1, 0)
+    assert desk.sent(CONTROL) == []
+    assert (await desk.fates())[f"{CONTROL}:1:5"] is Fate.OPEN
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [Selection(topics={CONTROL}), Selection(ids={f"{CONTROL}:1:{n}" for n in range(5, 9)})],
+    ids=["by topic", "by id"],
+)
+async def test_those_that_erase_something_are_counted(desk: Desk, selection: Selection) -> None:
+    await desk.put(
+        refused(5, ERASING, topic=CONTROL),
+        refused(6, visit("acme", type="contact.erase", contact_id="c-1"), topic=CONTROL),
+        refused(7, visit("acme", type="account.restate"), topic=CONTROL),
+        refused(8, visit("acme", type="account.forget"), topic=CONTROL),
+    )
+    tally = await desk.replay(selection, dry_run=True, force=True)
+    assert (tally.ready, tally.forced, tally.erasures) == (4, 1, 2)
+    assert (await desk.replay(selection)).sent == 3
+    assert len(desk.sent(CONTROL)) == 3
 
 
 async def test_forwarded_events_go_back_to_where_they_were_forwarded(desk: Desk) -> None:
