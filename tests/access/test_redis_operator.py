@@ -1,4 +1,4 @@
-"""deploy/redis/users.acl: the user for `erase`, `reconcile` and `dlq` has what it needs, no more."""
+"""deploy/redis/users.acl: the user for `erase`, `reconcile` and `dlq` has what it needs alone."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,38 @@ def test_everything_is_away(cli: Cli) -> None:
     assert found["kafka"]["ok"] is found["redis"]["ok"] is False
     assert found["state"]["ok"] is found["topics"]["ok"] is found["lag"]["ok"] is None
     assert SECRET not in str(found)
+
+
+def test_a_server_that_refuses_is_not_called_away(
+    cli: Cli, stack: dict[str, str], tmp_path: Path
+) -> None:
+    """A bad file and a missing right are no reason to look whether the server runs."""
+    bad = tmp_path / "ca.pem"
+    bad.write_text("no certificate")
+    with Redis.from_url(stack["STREAM_APP_REDIS__URL"]) as client:
+        client.acl_setuser("nothing", enabled=True, passwords=[f"+{SECRET}"], keys=["*"])
+        try:
+            found = checks(
+                cli(
+                    *("doctor", "--json"),
+                    **stack
+                    | {
+                        "STREAM_APP_KAFKA__SECURITY_PROTOCOL": "SSL",
+                        "STREAM_APP_KAFKA__SSL_CA_FILE": str(bad),
+                        "STREAM_APP_REDIS__URL": changed(
+                            stack["STREAM_APP_REDIS__URL"], user=f"nothing:{SECRET}"
+                        ),
+                    },
+                )
+            )
+        finally:
+            client.acl_deluser("nothing")
+    assert found["kafka"]["ok"] is found["redis"]["ok"] is False
+    assert "ca.pem" in found["kafka"]["detail"] + found["kafka"]["hint"]
+    for check in ("topics", "workers"):
+        assert found[check]["detail"] == "not checked: Kafka cannot be asked, see above"
+    for check in ("state", "model", "lag"):
+        assert found[check]["detail"] == "not checked: Redis cannot be asked, see above"
 
 
 def test_servers_that_never_answer(cli: Cli) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from stream_app.cli.checks.access import access_checks
-from stream_app.cli.checks.base import ANSWER_SECONDS, Check, skipped
+from stream_app.cli.checks.base import ANSWER_SECONDS, NO_REDIS, Check, skipped
 from stream_app.cli.checks.kafka import kafka_checks, workers
 from stream_app.cli.checks.redis import redis_checks
 from stream_app.cli.checks.stored import stored_checks
@@ -22,7 +22,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     )
     checks = [_contact_key(settings), *access_checks(settings), *kafka, *redis]
     if not reached:
-        *state, no_lag = skipped("Redis is away", "state", "model", "catalogue", "lag")
+        *state, no_lag = skipped(NO_REDIS, "state", "model", "catalogue", "lag")
         return [*checks, *state, await workers(settings.kafka, counts), no_lag]
     return checks + await stored_checks(settings, counts)
 

@@ -14,6 +14,11 @@ ANSWER_SECONDS = 3.0
 LIMIT_SECONDS = 8.0
 """How long one check may take: a few answers."""
 
+NO_KAFKA = "Kafka cannot be asked, see above"
+NO_REDIS = "Redis cannot be asked, see above"
+"""Why what follows is not checked: the check above says whether it is away, refuses, or is given
+a bad file."""
+
 T = TypeVar("T")
 
 

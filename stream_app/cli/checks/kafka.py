@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from stream_app.cli.checks.base import Check, failed, skipped, within_limit
+from stream_app.cli.checks.base import NO_KAFKA, Check, failed, skipped, within_limit
 from stream_app.cli.checks.positions import Lag, lag, members
 from stream_app.cli.stored import Stored
 from stream_app.errors import StreamAppError, Unavailable
@@ -16,7 +16,7 @@ from stream_app.streams.topics import consumed, with_prefix
 
 
 async def kafka_checks(settings: KafkaSettings) -> tuple[list[Check], Mapping[str, int] | None]:
-    """The checks, and the partition counts of all topics; None: Kafka was not reached."""
+    """The checks, and the partition counts of all topics; None: Kafka cannot be asked."""
     began = time.monotonic()
     try:
         counts = await within_limit(partition_counts(settings), "Kafka")
@@ -24,10 +24,10 @@ async def kafka_checks(settings: KafkaSettings) -> tuple[list[Check], Mapping[st
         hint = "start Kafka, or correct STREAM_APP_KAFKA__BOOTSTRAP_SERVERS"
         return [
             failed("kafka", error, error.hint or hint),
-            *skipped("Kafka is away", "topics"),
+            *skipped(NO_KAFKA, "topics"),
         ], None
     except StreamAppError as error:
-        return [failed("kafka", error), *skipped("Kafka refuses", "topics")], None
+        return [failed("kafka", error), *skipped(NO_KAFKA, "topics")], None
     took_ms = 1_000 * (time.monotonic() - began)
     reached = Check("kafka", True, f"{settings.bootstrap_servers} answers in {took_ms:.0f} ms")
     return [reached, _topics(settings, counts)], counts
@@ -54,7 +54,7 @@ def _topics(settings: KafkaSettings, counts: Mapping[str, int]) -> Check:
 async def workers(settings: KafkaSettings, counts: Mapping[str, int] | None) -> Check:
     """How many there are."""
     if counts is None:
-        return skipped("Kafka is away", "workers")[0]
+        return skipped(NO_KAFKA, "workers")[0]
     try:
         number = await within_limit(members(settings), "Kafka")
     except StreamAppError as error:
@@ -62,7 +62,9 @@ async def workers(settings: KafkaSettings, counts: Mapping[str, int] | None) -> 
     if not number:
         detail = f"none in the group {settings.group}"
         return Check("workers", True, detail, "start `stream-app worker`")
-    return Check("workers", True, f"{number} in the group {settings.group}")
+    # The group forgets one that was killed only after this time.
+    heard = f"heard from in the last {settings.session_timeout_ms / 1_000:g} s"
+    return Check("workers", True, f"{number} in the group {settings.group}, {heard}")
 
 
 async def backlog(
@@ -71,7 +73,7 @@ async def backlog(
     """Records not yet applied, by the offsets in Redis."""
     names = consumed(settings.topic_prefix)
     if counts is None:
-        return skipped("Kafka is away", "lag")[0]
+        return skipped(NO_KAFKA, "lag")[0]
     if any(counts.get(name) != found.partitions for name in names):
         return skipped("topics and state do not fit", "lag")[0]
     try:
