@@ -220,6 +220,20 @@ async def test_the_letter_of_another_request_is_not_taken_for_ours() -> None:
     assert (await World(contact(), refuse_another).run()).done
 
 
+@pytest.mark.parametrize("call", ["position", "outbox_length", "erased", "account"])
+async def test_a_call_to_redis_that_is_refused_is_found_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise ConfigError(f"no right to {call}")
+
+    world = World(account())
+    monkeypatch.setattr(world.store, call, refuse)
+    with pytest.raises(ConfigError):
+        await world.run()
+    assert world.broker.read_all(CONTROL) == []
+
+
 class Refusing(MemoryPublisher):
     def __init__(self, error: StreamAppError) -> None:
         super().__init__(MemoryBroker())
