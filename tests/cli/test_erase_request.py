@@ -230,7 +230,7 @@ async def test_a_call_to_redis_that_is_refused_is_found_before_anything_is_sent(
     world = World(account())
     monkeypatch.setattr(world.store, call, refuse)
     with pytest.raises(ConfigError):
-        await world.run()
+        await world.run(0.3)
     assert world.broker.read_all(CONTROL) == []
 
 
