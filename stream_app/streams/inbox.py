@@ -45,12 +45,14 @@ class Inbox:
         """The record that is next."""
         return self._records[0]
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Append records."""
+    def add(self, records: Sequence[Record]) -> int:
+        """Append records; returns their bytes."""
         sizes = [size_of(record) for record in records]
+        added = sum(sizes)
         self._records += records
         self._sizes += sizes
-        self.bytes += sum(sizes)
+        self.bytes += added
+        return added
 
     def take(self, most: int) -> list[Record]:
         """Remove and return the next batch: one record at least, `most` at most, and only so many

@@ -41,6 +41,7 @@ class Pace:
         return min(self._most, max(_LEAST, int(self._target_seconds / self._cost_seconds)))
 
     def took(self, accounts: int, seconds: float) -> None:
-        """A portion has been carried out."""
-        self._cost_seconds = (self._cost_seconds + seconds / max(accounts, 1)) / 2
+        """A portion has been carried out, in which so many accounts had something to decide."""
+        if accounts:  # one without tells nothing about those that have
+            self._cost_seconds = (self._cost_seconds + seconds / accounts) / 2
         self._next_at = self._clock.monotonic() + self._rest * seconds

@@ -116,11 +116,12 @@ class Partition:
         """Whether Redis and Kafka take what they are given."""
         return not (self._refused or self._relay.failing)
 
-    def offer(self, records: Sequence[Record]) -> None:
-        """Hand over records that were read."""
-        if self.ready and not self._paused:
-            self.inbox.add(records)
-            self._wake.set()
+    def offer(self, records: Sequence[Record]) -> int:
+        """Hand over records that were read. Returns their bytes, 0 if they were not taken."""
+        if not self.ready or self._paused:
+            return 0
+        self._wake.set()
+        return self.inbox.add(records)
 
     def tick(self) -> None:
         """Time has passed: look for accounts that silence may have moved, trim the outbox."""
@@ -354,8 +355,7 @@ class Partition:
 
     async def _check_still_mine(self) -> None:
         """Has somebody else had the partition, or was the store set back to an older copy? Asked
-        also when there is nothing to commit: a commit would be refused, but it may never come. And
-        before a trim, because a store that was set back may give an epoch a second time."""
+        also when there is nothing to commit: a commit would be refused, but it may never come."""
         stored = await self._context.store.position(self.number)
         mine = self._position
         if (stored.epoch, stored.revision) != (mine.epoch, mine.revision) or (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 from stream_app.errors import StreamAppError, Unavailable
@@ -13,12 +13,11 @@ from stream_app.features.table import LAYOUT
 from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
 from stream_app.settings import Settings
 from stream_app.streams.backoff import Backoff
-from stream_app.streams.inbox import size_of
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
 from stream_app.streams.pace import Pace
 from stream_app.streams.partition import Context, Partition
-from stream_app.streams.ports import Clock, EventLog, Publisher, Record, StateStore
+from stream_app.streams.ports import Clock, EventLog, Publisher, StateStore
 from stream_app.streams.processor import Pipeline
 
 log = logging.getLogger(__name__)
@@ -217,10 +216,9 @@ class Worker:
                 self._polling_since = None
             self._reached = True
             backoff.reset()
-            self._note_sizes(batches)
             for number, records in batches.items():
                 if (partition := self._partitions.get(number)) is not None:
-                    partition.offer(records)
+                    self._note_size(len(records), partition.offer(records))
 
     def _inboxes_full(self) -> bool:
         """Whether the partitions have as much to do as they may."""
@@ -241,14 +239,12 @@ class Worker:
                 await self._taken.wait()
         self.metrics.waits.labels("inbox").inc(self._clock.monotonic() - began)
 
-    def _note_sizes(self, batches: Mapping[int, Sequence[Record]]) -> None:
+    def _note_size(self, records: int, size: int) -> None:
         """Read fewer records at once where they are large: thousands that a producer compressed
         well would not fit into memory."""
-        sizes = [size_of(record) for records in batches.values() for record in records]
-        if sizes:
+        if size:
             worker = self._settings.worker
-            average = max(sum(sizes) // len(sizes), 1)
-            fitting = worker.inbox_limit_bytes // (2 * average)
+            fitting = worker.inbox_limit_bytes * records // (2 * size)
             self._most_records = min(max(fitting, 1), worker.max_batch)
 
     async def _tick(self) -> None:

@@ -57,3 +57,14 @@ def test_a_portion_without_any_account_is_no_reason_to_rest() -> None:
     pace = Pace(Clock(), WorkerSettings())
     pace.took(0, 0.0)
     assert pace.wait_seconds == 0.0
+
+
+def test_accounts_with_nothing_to_decide_leave_the_size_of_portions_as_it_is() -> None:
+    """After a claim all accounts are looked at, and mostly there is nothing to do."""
+    clock = Clock()
+    pace = Pace(clock, WorkerSettings())
+    size = after(pace, clock, 100e-6)
+    for _ in range(100):
+        pace.took(0, 0.002)
+    assert pace.portion == size
+    assert pace.wait_seconds > 0.0
