@@ -45,6 +45,10 @@ fuzz: $(DEV) ## Feed hostile records to decoders and engine, e.g. ARGS="--record
 scale: $(DEV) ## Measure a large takeover and a wave, e.g. ARGS="wave --accounts 50000"
 	@$(BIN)/python -m tests.scale $(ARGS)
 
+.PHONY: quality
+quality: $(DEV) ## Measure how good the segments are, e.g. ARGS="--only stability"
+	@$(BIN)/python -m tests.quality $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -26,6 +26,16 @@ Instant = Annotated[
 ]
 
 
+class TopFeature(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature in which a segment differs from the average account."""
+
+    feature: Annotated[str, Meta(description="Name of the model's dimension.")]
+    label: Annotated[str, Meta(description="What it is, in plain words.")]
+    unit: str
+    value: Annotated[float, Meta(description="At the segment's centre.")]
+    average: Annotated[float, Meta(description="Of the average account.")]
+
+
 class SegmentModel(msgspec.Struct, frozen=True, kw_only=True):
     """One segment of a snapshot."""
 
@@ -36,6 +46,59 @@ class SegmentModel(msgspec.Struct, frozen=True, kw_only=True):
     description: Annotated[str, Meta(description="One sentence: what sets it apart.")]
     centre: Annotated[list[float], Meta(description="Scaled coordinates, in `dimensions` order.")]
     share: Annotated[float, Meta(ge=0, le=1, description="Of the recent training vectors.")]
+    named_by: Annotated[
+        Literal["model", "user"],
+        Meta(description="user: the name was given by a person, and is kept."),
+    ] = "model"
+    top: Annotated[
+        list[TopFeature], Meta(description="What sets it apart most, strongest first.")
+    ] = []
+
+
+Cause = Annotated[
+    Literal["warm_start", "online", "growth", "drift", "requested", "renamed"],
+    Meta(
+        description="Why the version was made. warm_start: the first one. online: centres moved a "
+        "little. growth: chosen anew while the history is young. drift: chosen anew because the "
+        "accounts behave differently. requested: chosen anew because an operator asked. renamed: a "
+        "person named a segment."
+    ),
+]
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a version did to the segments of the version before it."""
+
+    kind: Annotated[
+        Literal["created", "retired", "split", "merged", "renamed"],
+        Meta(
+            description="created: a new segment. retired: it is gone, and no other took it over. "
+            "split: some of its accounts went to new segments; it may stay itself. merged: gone, "
+            "its accounts went to another segment that stays. renamed: another name."
+        ),
+    ]
+    segment: Annotated[int, Meta(ge=1, description="The segment that it happened to.")]
+    name: Annotated[str, Meta(description="Its name; after `renamed`, the new one.")]
+    others: Annotated[
+        list[int],
+        Meta(description="split: the segments it went to. merged: the one that took it over."),
+    ] = []
+    before: Annotated[str, Meta(description="renamed: the name until then.")] = ""
+
+
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of the marketer's vetting list, as a number and in words."""
+
+    name: Annotated[
+        Literal[
+            "differentiated", "manageable", "sustainable", "understandable", "no_overlap", "aligned"
+        ],
+        Meta(description="What is judged."),
+    ]
+    value: Annotated[float | None, Meta(description="The measured figure. null: not known.")]
+    threshold: Annotated[str, Meta(description="What is asked of it, e.g. `at least 0.15`.")]
+    passed: Annotated[bool | None, Meta(description="null: not known.")]
+    says: Annotated[str, Meta(description="One sentence.")]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +114,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     vectors: Annotated[int, Meta(ge=0, description="Training vectors seen so far.")]
     trained_from: Annotated[Instant, Meta(description="Instant of the earliest vector.")]
     trained_until: Annotated[Instant, Meta(description="Instant of the latest vector.")]
+    parent: Annotated[
+        int, Meta(ge=0, description="Version that this one was made from; 0: none.")
+    ] = 0
+    cause: Cause = "online"
+    lineage: Annotated[
+        list[Lineage], Meta(description="What became of the segments of `parent`.")
+    ] = []
+    health: Annotated[list[HealthCheck], Meta(description="On the recent training vectors.")] = []
+    rules: Annotated[
+        list[str],
+        Meta(description="A small decision tree that says nearly the same, as sentences."),
+    ] = []
 
 
 _decoder = msgspec.json.Decoder(Snapshot)
