@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, time_ns
@@ -109,11 +109,14 @@ class Replay:
         Where results go; None: nowhere, only the summary counts.
     model
         A fixed snapshot: nothing is trained. None: the model is trained on the way.
+    observe
+        Called with what each step led to, before a new model is taken up.
     """
 
     settings: Settings
     outputs: Outputs | None = None
     model: Snapshot | None = None
+    observe: Callable[[Effects], None] | None = None
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
@@ -252,6 +255,8 @@ class Replay:
         if self.outputs:
             self.outputs.write("segment-changes", effects.changes)
             self.outputs.write("intent-spikes", effects.spikes)
+        if self.observe:
+            self.observe(effects)
         if self._trainer and effects.samples:
             snapshot = self._trainer.learn(
                 [sample.vector for sample in effects.samples],
