@@ -62,8 +62,9 @@ def replay(
 
     Each line is an event with a `type` (website.visit, content.download, email.engagement) or a
     CloudEvent; control events (account.erase, contact.erase) are carried out where they stand. Time
-    is the events' own. DIR gets segment-changes.jsonl, intent-spikes.jsonl,
-    accounts.jsonl, dead-letters.jsonl, model.json and summary.json.
+    is the events' own. DIR gets segment-changes.jsonl, intent-spikes.jsonl, accounts.jsonl,
+    dead-letters.jsonl, models.jsonl (every version of the model that was used), model.json (the
+    last of them) and summary.json.
     """
     from stream_app.events.instants import parse  # noqa: PLC0415
     from stream_app.settings import load  # noqa: PLC0415

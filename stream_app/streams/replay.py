@@ -75,7 +75,7 @@ class Outputs:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name in ("segment-changes", "intent-spikes", "accounts", "dead-letters"):
+        for name in ("segment-changes", "intent-spikes", "accounts", "models", "dead-letters"):
             self._files[name] = (self._folder / f"{name}.jsonl").open("wb")
         return self
 
@@ -126,7 +126,7 @@ class Replay:
         self._engine = Engine(self.settings)
         self._controls = Controls(self._columns, self.settings.scores)
         self._trainer = None if self.model else Trainer(self.settings.segments)
-        self._assigner = self._assign_with(self.model)
+        self._assigner = self._take_up(self.model)
         self.table = FeatureTable()
         self._reasons: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -262,10 +262,14 @@ class Replay:
                 [sample.vector for sample in effects.samples],
                 [parse(sample.at) for sample in effects.samples],
             )
-            self._assigner = self._assign_with(snapshot) if snapshot else self._assigner
+            self._assigner = self._take_up(snapshot) or self._assigner
 
-    def _assign_with(self, snapshot: Snapshot | None) -> Assigner | None:
-        return Assigner(snapshot, self.settings.segments.margin) if snapshot else None
+    def _take_up(self, snapshot: Snapshot | None) -> Assigner | None:
+        if snapshot is None:
+            return None
+        if self.outputs:
+            self.outputs.write("models", [snapshot])
+        return Assigner(snapshot, self.settings.segments.margin)
 
     def _accounts(self, until_us: int) -> list[AccountSegment]:
         data, names = self.table.live, self.table.topic_names

@@ -24,6 +24,7 @@ OUTPUTS = {
     "intent-spikes.jsonl",
     "accounts.jsonl",
     "dead-letters.jsonl",
+    "models.jsonl",
     "model.json",
     "summary.json",
 }

@@ -18,7 +18,7 @@ from stream_app.settings import Settings
 from stream_app.streams.replay import Outputs, Replay, Summary
 from tests.features.build import START_US, event
 
-FILES = ("segment-changes", "intent-spikes", "accounts", "dead-letters")
+FILES = ("segment-changes", "intent-spikes", "accounts", "models", "dead-letters")
 
 
 def line(one: Event) -> bytes:

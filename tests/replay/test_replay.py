@@ -213,6 +213,7 @@ def test_accounts_stand_where_their_last_change_put_them(fixed: Path) -> None:
 
 def test_a_fixed_model_is_written_back_as_it_was(fixed: Path) -> None:
     assert read_snapshot((fixed / "model.json").read_bytes()) == QUIET_OR_BUSY
+    assert [version["version"] for version in read(fixed, "models")] == [QUIET_OR_BUSY.version]
 
 
 def test_without_a_model_one_is_trained_on_the_way(tmp_path: Path) -> None:
@@ -226,6 +227,14 @@ def test_without_a_model_one_is_trained_on_the_way(tmp_path: Path) -> None:
     assert {segment.name for segment in summary.segments} <= names
     versions = [change["model_version"] for change in changes]
     assert versions == sorted(versions)
+
+
+def test_every_version_of_the_model_is_written(tmp_path: Path) -> None:
+    summary = replay(tmp_path, [LINES], settings=SMALL)
+    models = [read_snapshot(text) for text in (tmp_path / "models.jsonl").read_bytes().splitlines()]
+    assert [model.version for model in models] == list(range(1, summary.model_version + 1))
+    assert len(models) > 1
+    assert models[-1] == read_snapshot((tmp_path / "model.json").read_bytes())
 
 
 def test_training_twice_gives_the_same_results(tmp_path: Path) -> None:
