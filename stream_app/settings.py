@@ -154,7 +154,7 @@ class SegmentSettings(Section):
     min_segments: Annotated[int, Field(ge=2, le=50)] = 3
     """With `max_segments`: limits for the number of segments."""
     max_segments: Annotated[int, Field(ge=2, le=50)] = 8
-    """The number is chosen at the warm start, by silhouette."""
+    """The number is chosen at the warm start and at refits, by separation and stability."""
     warm_start_vectors: Annotated[int, Field(ge=50, le=100_000)] = 500
     """Vectors to collect before the first model."""
     halflife: Annotated[float, Field(gt=0, lt=1)] = 0.01
@@ -166,6 +166,9 @@ class SegmentSettings(Section):
     snapshot_shift: Annotated[float, Field(ge=0)] = 0.15
     """A new snapshot is published only when a centre has moved by this share of the smallest
     distance between centres."""
+    activation: Literal["automatic", "approval"] = "automatic"
+    """Whether centres that were chosen anew are used at once, or wait for an operator (`stream-app
+    model activate`). The first model and small movements never wait."""
     seed: int = 7
     """Seed of the warm start."""
     train: bool = True

@@ -1,59 +1,49 @@
-"""The trainer: River's `StandardScaler | KMeans`, learning from account vectors, and its snapshots.
+"""The trainer: turns what the online clustering learns into versions of the model.
 
-The two are called one after the other, as River's pipeline does it, because the pipeline does not
-tell which centre a vector moved.
-
-Until enough vectors have arrived there is no model. Then k-means++ chooses the centres, which
-become those of River's online k-means; from there every vector moves its centre a little. While
-the history is still young the centres are polished whenever the number of vectors has doubled,
-because accounts that were all new have become accounts with different pasts.
+A version is issued for the first centres, for every refit, and when centres have moved noticeably:
+rarely, because workers look at every account again under a new version. A refit is used at once, or
+issued as a proposal that an operator activates; until then the trainer goes on from what it has.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from river import cluster, preprocessing
 
 from stream_app.errors import Incompatible
 from stream_app.events.instants import to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
-from stream_app.features.values import Floats
-from stream_app.segments.batch import choose_centres, polish_centres
+from stream_app.segments.clusters import Clusters, SavedClusters, Scale
+from stream_app.segments.matching import lineage
 from stream_app.segments.names import name_segments
-from stream_app.segments.snapshot import SegmentModel, Snapshot
+from stream_app.segments.online import OnlineClusters, Refit, Saved
+from stream_app.segments.review import Limits
+from stream_app.segments.snapshot import Cause, SegmentModel, Snapshot, check_snapshot
 from stream_app.settings import SegmentSettings
 
 _NAMES = [dimension.name for dimension in MODEL_VECTOR]
-_RECENT = 5_000
-"""Vectors kept for a polish."""
-_LAST_POLISH = 64_000
-"""Vectors after which the centres are left to the online model."""
-_SHARE_STEP = 0.001
-"""Weight of one vector in a segment's share."""
 
 
-class _Checkpoint(msgspec.Struct):
+class _Proposal(msgspec.Struct, frozen=True):
+    """A refit that is to be issued, but not learnt from."""
+
+    cause: Cause
+    clusters: SavedClusters
+
+
+class _Checkpoint(msgspec.Struct, frozen=True):
     """The trainer's whole state, as JSON."""
 
     catalogue: str
     version: int
-    vectors: int
     issued_at_vector: int
-    polish_at_vector: int
-    first_us: int
-    latest_us: int
-    recent: list[list[float]]
-    counts: dict[str, float]
-    means: dict[str, float]
-    variances: dict[str, float]
-    centres: dict[int, dict[str, float]]
-    shares: dict[int, float]
-    names: dict[int, tuple[str, str]]
-    issued: list[list[float]]
+    active: Snapshot | None
+    due: Cause | None
+    proposal: _Proposal | None
+    requested: bool
+    online: Saved
 
 
 class Trainer:
@@ -61,152 +51,157 @@ class Trainer:
 
     def __init__(self, settings: SegmentSettings, checkpoint: bytes | None = None) -> None:
         self._settings = settings
-        self._scaler = preprocessing.StandardScaler()
-        self._kmeans = cluster.KMeans(n_clusters=0, halflife=settings.halflife)
-        self._recent: deque[list[float]] = deque(maxlen=max(_RECENT, settings.warm_start_vectors))
-        self._shares: dict[int, float] = {}
-        self._names: dict[int, tuple[str, str]] = {}
-        self._issued: Floats = np.empty((0, len(_NAMES)))
-        self.version = 0
+        saved = None if checkpoint is None else _read(checkpoint)
+        self._online = OnlineClusters(
+            Limits(
+                least=settings.min_segments,
+                most=settings.max_segments,
+                warm_start=settings.warm_start_vectors,
+                seed=settings.seed,
+            ),
+            step=settings.halflife,
+            saved=saved.online if saved else None,
+        )
+        self.version = saved.version if saved else 0
         """Of the last snapshot issued; 0: none."""
-        self.vectors = 0
-        """Learnt so far."""
-        self._issued_at = self._polish_at = 0
-        self._first_us = self._latest_us = 0
-        if checkpoint is not None:
-            self._restore(checkpoint)
+        self.user_names: Mapping[int, str] = {}
+        """Names that people gave to segments, by id: they are kept as long as the segment is."""
+        self._issued_at = saved.issued_at_vector if saved else 0
+        self._active = saved.active if saved else None
+        self._due = saved.due if saved else None
+        self._proposal = saved.proposal if saved else None
+        self._requested = saved.requested if saved else False
 
     @property
     def warm(self) -> bool:
         """Whether there is a model."""
-        return bool(self._kmeans.centers)
+        return self._online.clusters is not None
+
+    @property
+    def vectors(self) -> int:
+        """Learnt so far."""
+        return self._online.state.vectors
+
+    @property
+    def skipped(self) -> int:
+        """Vectors left out because a coordinate was no finite number."""
+        return self._online.state.skipped
+
+    @property
+    def active(self) -> int:
+        """The version that it learns from; 0: none."""
+        return self._active.version if self._active else 0
 
     def learn(self, vectors: Sequence[Sequence[float]], at_us: Sequence[int]) -> Snapshot | None:
         """Learn vectors in order; returns a snapshot when one is due, else None.
 
+        What is learnt does not depend on how vectors are divided among calls. A call returns one
+        snapshot at most; what is due beside it comes with the next call.
+
         Parameters
         ----------
         vectors
-            Unscaled model vectors.
+            Unscaled model vectors. One with a coordinate that is no finite number is skipped.
         at_us
             Instant of each.
         """
         for vector, instant in zip(vectors, at_us, strict=True):
-            self._learn_one(vector, instant)
-        return self._snapshot() if self._due() else None
+            if len(vector) != len(_NAMES):
+                raise ValueError(f"{len(vector)} dimensions: shorter or longer than {len(_NAMES)}")
+            self._take(self._online.learn(vector, instant))
+        self._requested &= self._due != "warm_start"
+        if self._requested and self.warm:
+            self._take(self._online.refit())
+            self._requested = False
+        return self._next_snapshot()
 
-    def _learn_one(self, vector: Sequence[float], at_us: int) -> None:
-        x = dict(zip(_NAMES, vector, strict=True))
-        self._first_us = min(self._first_us or at_us, at_us)
-        self._latest_us = max(self._latest_us, at_us)
-        self.vectors += 1
-        self._recent.append(list(vector))
-        if not self.warm:
-            self._scaler.learn_one(x)
-            if self.vectors >= self._settings.warm_start_vectors:
-                self._warm_start()
+    def request_refit(self) -> None:
+        """Let the next call of `learn`, even without vectors, fit anew to the recent vectors,
+        better or not. Waits while there is no model."""
+        self._requested = True
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Go on from a version that was activated: an earlier one, or a proposal.
+
+        What was learnt from until now is not proposed again, unless the vectors change.
+
+        Raises
+        ------
+        SnapshotRefused
+            It does not fit this program.
+        """
+        check_snapshot(snapshot)
+        former = self._online.clusters
+        self._online.adopt(_clusters_of(snapshot))
+        self._online.decline(former)
+        self._active, self._issued_at = snapshot, self.vectors
+        self._due = self._proposal = None
+        self.version = max(self.version, snapshot.version)
+
+    def _take(self, refit: Refit | None) -> None:
+        if refit is None:
             return
-        self._scaler.learn_one(x)
-        nearest = self._kmeans.learn_predict_one(self._scaler.transform_one(x))
-        for segment in self._shares:
-            self._shares[segment] += _SHARE_STEP * ((segment == nearest) - self._shares[segment])
-        if self._polish_at and self.vectors >= self._polish_at:
-            self._polish()
+        if self.warm and self._settings.activation == "approval":
+            self._online.decline(refit.clusters)
+            self._proposal = _Proposal(refit.cause, SavedClusters.of(refit.clusters))
+        else:
+            self._online.adopt(refit.clusters)
+            self._due = refit.cause if self._due != "warm_start" else self._due
 
-    def _warm_start(self) -> None:
-        limits = self._settings
-        centres = choose_centres(
-            self._scaled(), limits.min_segments, limits.max_segments, limits.seed
-        )
-        # Segment ids follow the order of activity, so that equal data gives equal ids.
-        centres = centres[np.lexsort(centres.T[::-1])[::-1]]
-        self._place(dict(enumerate(centres, 1)))
-        self._name()
-        self._polish_at = 2 * self.vectors
+    def _next_snapshot(self) -> Snapshot | None:
+        clusters = self._online.clusters
+        if clusters is None:
+            return None
+        proposal = self._proposal
+        if proposal and not self._due:
+            self._proposal = None
+            return self._snapshot(proposal.clusters.clusters(), proposal.cause)
+        if not self._due and not self._moved(clusters):
+            return None
+        self._active = self._snapshot(clusters, self._due or "online")
+        self._due, self._issued_at = None, self.vectors
+        return self._active
 
-    def _polish(self) -> None:
-        ids = sorted(self._kmeans.centers)
-        centres = polish_centres(self._scaled(), self._centres())
-        self._place(dict(zip(ids, centres, strict=True)))
-        self._name()
-        self._polish_at = 2 * self.vectors if 2 * self.vectors <= _LAST_POLISH else 0
-        self._issued_at = 0  # issue at once
-
-    def _name(self) -> None:
-        names = name_segments(self._centres(), np.expm1(self._unscaled()))
-        self._names = dict(zip(sorted(self._shares), names, strict=True))
-
-    def _place(self, centres: dict[int, Floats]) -> None:
-        """Make these River's centres and recount the shares."""
-        self._kmeans.n_clusters = len(centres)
-        self._kmeans.centers = {
-            segment: defaultdict(float, zip(_NAMES, centre.tolist(), strict=True))
-            for segment, centre in centres.items()
-        }
-        scaled, stacked = self._scaled(), np.stack(list(centres.values()))
-        nearest = np.square(scaled[:, None] - stacked).sum(axis=2).argmin(axis=1)
-        counts = np.bincount(nearest, minlength=len(centres)) / len(scaled)
-        self._shares = dict(zip(centres, counts.tolist(), strict=True))
-
-    def _scaled(self) -> Floats:
-        vectors = np.array(self._recent)
-        mean, scale = self._mean_and_scale()
-        scaled: Floats = np.where(scale > 0, (vectors - mean) / np.where(scale > 0, scale, 1), 0)
-        return scaled
-
-    def _mean_and_scale(self) -> tuple[Floats, Floats]:
-        mean = np.array([self._scaler.means[name] for name in _NAMES])
-        scale = np.sqrt([self._scaler.vars[name] for name in _NAMES])
-        return mean, scale
-
-    def _centres(self) -> Floats:
-        return np.array(
-            [[self._kmeans.centers[i][name] for name in _NAMES] for i in sorted(self._shares)]
-        )
-
-    def _due(self) -> bool:
-        if not self.warm:
+    def _moved(self, clusters: Clusters) -> bool:
+        """Whether centres have moved noticeably since they were issued, in the same scale."""
+        if self._active is None or self.vectors - self._issued_at < self._settings.snapshot_vectors:
             return False
-        if not self.version or not self._issued_at:
-            return True
-        if self.vectors - self._issued_at < self._settings.snapshot_vectors:
-            return False
-        now, before = self._unscaled(), self._issued
+        now, before = clusters.centres, _clusters_of(self._active).centres
         apart = np.linalg.norm(now[:, None] - now, axis=2)[~np.eye(len(now), dtype=bool)]
         moved = np.linalg.norm(now - before, axis=1).max()
         return bool(moved >= self._settings.snapshot_shift * apart.min(initial=np.inf))
 
-    def _unscaled(self) -> Floats:
-        """Centres in feature space, where they can be compared although the scaler moves on."""
-        mean, scale = self._mean_and_scale()
-        centres: Floats = self._centres() * scale + mean
-        return centres
-
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, clusters: Clusters, cause: Cause) -> Snapshot:
         self.version += 1
-        self._issued_at, self._issued = self.vectors, self._unscaled()
-        mean, scale = self._mean_and_scale()
-        return Snapshot(
+        state, recent = self._online.state, self._online.recent()
+        positions = clusters.positions(recent)
+        shares = np.bincount(positions, minlength=len(clusters.ids)) / max(len(recent), 1)
+        latest = to_rfc3339(state.latest_us)
+        snapshot = Snapshot(
             version=self.version,
-            created_at=to_rfc3339(self._latest_us),
+            created_at=latest,
             catalogue=catalogue_hash(),
             dimensions=_NAMES,
-            mean=mean.tolist(),
-            scale=scale.tolist(),
+            mean=clusters.scale.mean.tolist(),
+            scale=clusters.scale.deviation.tolist(),
             segments=[
-                SegmentModel(
-                    id=segment,
-                    name=self._names[segment][0],
-                    description=self._names[segment][1],
-                    centre=centre.tolist(),
-                    share=round(self._shares[segment], 4),
+                SegmentModel(id=id_, name="", description="", centre=centre, share=round(share, 4))
+                for id_, centre, share in zip(
+                    clusters.ids, clusters.centres.tolist(), shares.tolist(), strict=True
                 )
-                for segment, centre in zip(sorted(self._shares), self._centres(), strict=True)
             ],
-            vectors=self.vectors,
-            trained_from=to_rfc3339(self._first_us),
-            trained_until=to_rfc3339(self._latest_us),
+            vectors=state.vectors,
+            trained_from=to_rfc3339(state.first_us),
+            trained_until=latest,
+            parent=self.active,
+            cause=cause,
         )
+        snapshot = _named(snapshot, self._active, self.user_names)
+        if self._active is None or cause == "online":
+            return snapshot
+        names = {s.id: s.name for s in [*self._active.segments, *snapshot.segments]}
+        changes = lineage(_clusters_of(self._active), clusters, recent, names)
+        return msgspec.structs.replace(snapshot, lineage=[*changes, *snapshot.lineage])
 
     def checkpoint(self) -> bytes:
         """The state as JSON, for a restart."""
@@ -214,44 +209,55 @@ class Trainer:
             _Checkpoint(
                 catalogue=catalogue_hash(),
                 version=self.version,
-                vectors=self.vectors,
                 issued_at_vector=self._issued_at,
-                polish_at_vector=self._polish_at,
-                first_us=self._first_us,
-                latest_us=self._latest_us,
-                recent=list(self._recent),
-                counts=dict(self._scaler.counts),
-                means=dict(self._scaler.means),
-                variances=dict(self._scaler.vars),
-                centres={i: dict(c) for i, c in self._kmeans.centers.items()},
-                shares=self._shares,
-                names=self._names,
-                issued=self._issued.tolist(),
+                active=self._active,
+                due=self._due,
+                proposal=self._proposal,
+                requested=self._requested,
+                online=self._online.saved(),
             )
         )
 
-    def _restore(self, data: bytes) -> None:
-        try:
-            saved = msgspec.json.decode(data, type=_Checkpoint)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Incompatible(
-                f"this is not a checkpoint of the trainer: {error}",
-                hint="delete the checkpoint to train anew",
-            ) from None
-        if saved.catalogue != catalogue_hash():
-            raise Incompatible(
-                f"the trainer's checkpoint belongs to feature catalogue {saved.catalogue}, "
-                f"this program has {catalogue_hash()}",
-                hint="delete the checkpoint to train anew",
+
+def _read(data: bytes) -> _Checkpoint:
+    try:
+        saved = msgspec.json.decode(data, type=_Checkpoint)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Incompatible(
+            f"this is not a checkpoint of the trainer: {error}",
+            hint="delete the checkpoint to train anew",
+        ) from None
+    if saved.catalogue != catalogue_hash():
+        raise Incompatible(
+            f"the trainer's checkpoint belongs to feature catalogue {saved.catalogue}, "
+            f"this program has {catalogue_hash()}",
+            hint="delete the checkpoint to train anew",
+        )
+    return saved
+
+
+def _clusters_of(snapshot: Snapshot) -> Clusters:
+    return Clusters(
+        tuple(segment.id for segment in snapshot.segments),
+        Scale(np.array(snapshot.mean), np.array(snapshot.scale)),
+        np.array([segment.centre for segment in snapshot.segments]),
+    )
+
+
+def _named(snapshot: Snapshot, parent: Snapshot | None, by_user: Mapping[int, str]) -> Snapshot:
+    """With names: those of the user, else those of the parent while centres only move a little."""
+    kept = {s.id: s for s in parent.segments} if parent and snapshot.cause == "online" else {}
+    clusters = _clusters_of(snapshot)
+    fresh = name_segments(clusters.centres, np.expm1(clusters.unscaled()))
+    segments = []
+    for segment, (name, description) in zip(snapshot.segments, fresh, strict=True):
+        former = kept.get(segment.id)
+        segments.append(
+            msgspec.structs.replace(
+                segment,
+                name=by_user.get(segment.id) or (former.name if former else name),
+                description=former.description if former else description,
+                named_by="user" if segment.id in by_user else "model",
             )
-        self.version, self.vectors = saved.version, saved.vectors
-        self._issued_at, self._polish_at = saved.issued_at_vector, saved.polish_at_vector
-        self._first_us, self._latest_us = saved.first_us, saved.latest_us
-        self._recent.extend(saved.recent)
-        self._scaler.counts.update(saved.counts)
-        self._scaler.means.update(saved.means)
-        self._scaler.vars.update(saved.variances)
-        self._kmeans.n_clusters = len(saved.centres)
-        self._kmeans.centers = {i: defaultdict(float, c) for i, c in saved.centres.items()}
-        self._shares, self._names = saved.shares, saved.names
-        self._issued = np.array(saved.issued).reshape(-1, len(_NAMES))
+        )
+    return msgspec.structs.replace(snapshot, segments=segments)
