@@ -35,6 +35,7 @@ from stream_app.secret_files import with_secrets_from_files
 
 __all__ = [
     "EventKind",
+    "HealthSettings",
     "InputSettings",
     "KafkaSettings",
     "RedisSettings",
@@ -181,6 +182,31 @@ class SegmentSettings(Section):
         return self
 
 
+class HealthSettings(Section):
+    """What a marketer asks of the segments. A check that fails is shown, and stops nothing."""
+
+    min_silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.25
+    """Differentiated: least mean silhouette. Below 0.25 there is no substantial structure
+    (Kaufman and Rousseeuw, "Finding Groups in Data", 1990)."""
+    min_share: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Sustainable: least share of the accounts that a segment has."""
+    max_loss: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Sustainable: a segment may lose this part of its share from one version to the next."""
+    min_fidelity: Annotated[float, Field(ge=0, le=1)] = 0.85
+    """Understandable: least share of the accounts that the rules put where the model does."""
+    thin_margin: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """No overlap: an account whose own centre is nearer than the next one by a smaller share lies
+    on a border."""
+    max_thin_share: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """No overlap: share of the accounts that may lie on a border."""
+    target_file: str = ""
+    """Aligned: file with the ids of the accounts that marketing is after, one a line. Empty: not
+    judged."""
+    min_target_difference: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Aligned: least difference between where target accounts are and where all accounts are: the
+    share of target accounts that would have to move to another segment to be spread like all."""
+
+
 class WorkerSettings(Section):
     """How the data plane runs."""
 
@@ -229,6 +255,7 @@ class Settings(BaseSettings):
     scores: ScoreSettings = ScoreSettings()
     spikes: SpikeSettings = SpikeSettings()
     segments: SegmentSettings = SegmentSettings()
+    health: HealthSettings = HealthSettings()
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
     log_format: Literal["text", "json"] = "text"

@@ -32,7 +32,7 @@ class TopFeature(msgspec.Struct, frozen=True, kw_only=True):
     feature: Annotated[str, Meta(description="Name of the model's dimension.")]
     label: Annotated[str, Meta(description="What it is, in plain words.")]
     unit: str
-    value: Annotated[float, Meta(description="At the segment's centre.")]
+    value: Annotated[float, Meta(description="Of the segment's typical account.")]
     average: Annotated[float, Meta(description="Of the average account.")]
 
 
