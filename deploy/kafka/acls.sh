@@ -35,12 +35,13 @@ allow stream-app-consumer --operation Read --resource-pattern-type prefixed --gr
     stream-app-consumer
 
 # stream-app-operator: Whoever looks after dead letters, puts them back where they came from,
-# asks for erasure, and reconciles.
+# asks for erasure, reconciles, and makes reports.
 allow stream-app-operator --operation Write --resource-pattern-type literal --topic \
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
     account-control
 allow stream-app-operator --operation Read --resource-pattern-type literal --topic \
-    segment-changes --topic intent-spikes --topic account-segments --topic dead-letters
+    segment-changes --topic intent-spikes --topic account-segments --topic segment-models --topic \
+    dead-letters
 allow stream-app-operator --operation Read --resource-pattern-type prefixed --group \
     stream-app-operator
 

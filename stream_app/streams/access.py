@@ -65,13 +65,14 @@ PRINCIPALS: tuple[Principal, ...] = (
     Principal(
         "stream-app-operator",
         "Whoever looks after dead letters, puts them back where they came from, asks for erasure, "
-        "and reconciles.",
+        "reconciles, and makes reports.",
         {
             "refused": ("Read",),
             "input": ("Write",),
             "forwarded": ("Write",),
             "control": ("Write",),
             "output": ("Read",),
+            "model": ("Read",),
         },
         own_groups=True,
     ),

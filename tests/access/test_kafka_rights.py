@@ -78,7 +78,7 @@ def test_the_others_have_what_their_part_needs() -> None:
     assert {user: may("Read", user) for user in (PRODUCER, CONSUMER, OPERATOR, TOOLS, ADMIN)} == {
         PRODUCER: set(),
         CONSUMER: names("output", "model"),
-        OPERATOR: names("refused", "output"),
+        OPERATOR: names("refused", "output", "model"),
         TOOLS: set(),
         ADMIN: set(),
     }

@@ -1,4 +1,5 @@
-"""deploy/redis/users.acl: the user for `erase`, `reconcile` and `dlq` has what it needs alone."""
+"""deploy/redis/users.acl: the user for `erase`, `reconcile`, `dlq` and `report` has what it needs
+alone."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from redis import Redis
 from stream_app.cli.stored import stored
 from stream_app.errors import ConfigError
 from stream_app.events.decode import Pseudonyms
+from stream_app.events.instants import DAY
 from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.report.live import read_live
 from stream_app.settings import Settings
 from stream_app.streams import topics
 from stream_app.streams.clock import SystemClock
@@ -100,6 +103,19 @@ async def test_it_can_erase_and_reconcile(own_redis: Service, admin: Redis, oper
     admin.execute_command("ACL", "LOG", "RESET")
     await erase_and_reconcile(own_redis)
     assert admin.execute_command("ACL", "LOG") == []
+
+
+@pytest.mark.usefixtures("operator")
+async def test_it_can_make_reports(own_redis: Service) -> None:
+    await filled(own_redis)
+    broker, store = MemoryBroker(), RedisStore(settings(own_redis, OPERATOR))
+    for topic in topics.TOPICS:
+        broker.create_topic(topic.name, PARTITIONS)
+    try:
+        found = await read_live(store, MemoryReader(broker), Settings(), PARTITIONS, DAY)
+    finally:
+        await store.stop()
+    assert [account.account_id for account in found.accounts] == ["acme"]
 
 
 @pytest.mark.usefixtures("selectors", "operator")
