@@ -49,6 +49,10 @@ scale: $(DEV) ## Measure a large takeover and a wave, e.g. ARGS="wave --accounts
 quality: $(DEV) ## Measure how good the segments are, e.g. ARGS="--only stability"
 	@$(BIN)/python -m tests.quality $(ARGS)
 
+.PHONY: bench
+bench: $(DEV) ## Measure speed against ceilings and peers, e.g. ARGS="--quick"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style, types and the order of the layers
 	$(BIN)/ruff check .

@@ -1,0 +1,135 @@
+"""The ceilings: what no worker of this kind can exceed. `python -m benchmarks.ceilings decode …`
+runs one of them in a process of its own and prints one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from benchmarks.broker import PARTITIONS
+from benchmarks.contenders import worker_settings
+from benchmarks.job import snapshot
+from benchmarks.load import INPUTS
+from stream_app.segments.snapshot import Assigner
+from stream_app.settings import Settings
+from stream_app.streams.ports import Commit
+from stream_app.streams.processor import Pipeline, Processor, Work
+from stream_app.streams.redis_store import RedisStore
+
+WHAT = ("read", "decode", "redis")
+
+
+async def read(settings: Settings, *, decode: bool) -> dict[str, float]:
+    """(a) `getmany` until everything is read; (b) with the worker's typed decode of each batch."""
+    pipeline = Pipeline(settings)
+    now_us = time.time_ns() // 1_000
+    records = 0
+    began, cpu = 0.0, 0.0
+    async for batch in _batches(settings):
+        if not began:
+            began, cpu = time.perf_counter(), time.process_time()
+        for each in batch:
+            if decode:
+                pipeline.decoder.decode(each, now_us)
+            records += len(each)
+    return {
+        "records": records,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+    }
+
+
+async def redis(settings: Settings) -> dict[str, float]:
+    """(c) The commits of a worker, computed beforehand, written one after the other."""
+    works: list[tuple[int, Work, list[bytes]]] = []
+    processors: dict[int, Processor] = {}
+    pipeline, encode = Pipeline(settings), msgspec.msgpack.Encoder().encode
+    assigner = Assigner(snapshot(), settings.segments.margin)
+    records = 0
+    async for batch in _batches(settings):
+        for each in batch:
+            partition = each[0].partition
+            if partition not in processors:
+                processors[partition] = Processor(pipeline, partition, PARTITIONS)
+            work = processors[partition].process(each, assigner, time.time_ns() // 1_000)
+            works.append((partition, work, [encode(message) for message in work.outbox]))
+            records += len(each)
+    store = RedisStore(settings.redis)
+    await store.start()
+    position = {p: (await store.claim(p, "ceiling")).position for p in processors}
+    began, cpu = time.perf_counter(), time.process_time()
+    written: Counter[int] = Counter()
+    for partition, work, outbox in works:
+        at = position[partition]
+        commit = Commit(
+            at,
+            {**at.offsets, **work.offsets},
+            work.model_version,
+            written[partition],  # what was written before is published by now
+            states=work.states,
+            profiles=work.profiles,
+            names=work.names,
+            outbox=outbox,
+            summary=work.summary,
+        )
+        position[partition] = await store.commit(partition, commit)
+        written[partition] += len(outbox)
+    outcome = {
+        "records": records,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+    }
+    await store.stop()
+    return outcome
+
+
+async def _batches(settings: Settings) -> Any:
+    """Lists of records of one partition of all three topics, until everything is read."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    try:
+        names = [settings.kafka.topic_prefix + topic for topic in INPUTS]
+        parts = [TopicPartition(name, p) for name in names for p in range(PARTITIONS)]
+        consumer.assign(parts)
+        await consumer.seek_to_beginning(*parts)
+        left = {part for part, end in (await consumer.end_offsets(parts)).items() if end}
+        while left:
+            fetched = await consumer.getmany(timeout_ms=200, max_records=settings.worker.max_batch)
+            yield fetched.values()
+            for part, records in fetched.items():
+                end = consumer.highwater(part)
+                if end is not None and records[-1].offset + 1 >= end:
+                    left.discard(part)
+    finally:
+        await consumer.stop()
+
+
+def main() -> None:
+    """Run one ceiling."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ceilings", description=__doc__)
+    parser.add_argument("what", choices=WHAT)
+    parser.add_argument("--kafka", required=True)
+    parser.add_argument("--redis", default="redis://localhost:6379/0")
+    parser.add_argument("--prefix", required=True)
+    options = parser.parse_args()
+    settings = worker_settings(options.kafka, options.redis, options.prefix, "ceiling")
+    if options.what == "redis":
+        outcome = asyncio.run(redis(settings))
+    else:
+        outcome = asyncio.run(read(settings, decode=options.what == "decode"))
+    print(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Who is measured: the product's worker, and how each contender is started on a load."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from benchmarks.broker import Broker, Watch, Written, drained, stretch
+from benchmarks.job import document, snapshot
+from benchmarks.processes import Failed, Program
+from stream_app.segments.snapshot import write_snapshot
+from stream_app.settings import Settings
+from stream_app.streams import topics
+from stream_app.streams.redis_store import RedisStore
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run takes place."""
+
+    broker: Broker
+    redis_url: str
+    folder: Path
+    """For logs, state and the job's document."""
+
+    @property
+    def job_file(self) -> Path:
+        """What peers read; written when it is first asked for."""
+        file = self.folder / "job.json"
+        if not file.exists():
+            file.write_text(json.dumps(document()))
+        return file
+
+    def clear_redis(self) -> None:
+        """Remove everything from the run's Redis."""
+        with Redis.from_url(self.redis_url) as client:
+            client.flushdb()
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a contender is started on a load, and where it publishes changes."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    output: str
+
+
+Starter = Callable[[Place, str], AbstractAsyncContextManager[Start]]
+"""Prepares a start under (place, prefix of the input topics); cleans up at the end."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One who does the job."""
+
+    name: str
+    start: Starter
+    patience_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One drain of a load, from the first marker's change to the last one's."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    changes: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def per_second(self) -> float:
+        """Events."""
+        return self.events / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU of one event, microseconds."""
+        return 1e6 * self.cpu_seconds / self.events
+
+
+async def drain(contender: Contender, place: Place, written: Written) -> Run:
+    """Let a contender process a whole load from the log's start. Raises Failed."""
+    name = f"{contender.name}-{uuid.uuid4().hex[:6]}"
+    log = place.folder / f"{name}.log"
+    async with (
+        contender.start(place, written.prefix) as start,
+        place.broker.watching(start.output) as watch,
+    ):
+        with Program(contender.name, start.command, start.environment, log) as program:
+            await wait(watch, program, drained, contender.patience_seconds)
+            began, ended = stretch(watch)
+            cpu_seconds = program.cpu_between(began, ended)
+    return Run(written.records, ended - began, cpu_seconds, len(watch.records))
+
+
+async def wait(
+    watch: Watch, program: Program, done: Callable[[Watch], bool], patience_seconds: float
+) -> None:
+    """Until something was published. Raises Failed when the program ends or takes too long."""
+    try:
+        await watch.until(done, patience_seconds, program.check)
+    except TimeoutError:
+        raise Failed(
+            f"{program.name} was not done after {patience_seconds:.0f} s, with "
+            f"{len(watch.records)} changes published:\n{program.last_words()}"
+        ) from None
+
+
+def worker_settings(bootstrap: str, redis_url: str, prefix: str, name: str) -> Settings:
+    """A worker's settings: defaults, but for the training, which no peer does."""
+    return Settings.model_validate(_sections(bootstrap, redis_url, prefix, name))
+
+
+def worker(name: str = "stream-app", **worker_section: Any) -> Contender:
+    """`stream-app worker` with all its guarantees."""
+
+    @asynccontextmanager
+    async def start(place: Place, prefix: str) -> Any:
+        own = f"w{uuid.uuid4().hex[:8]}"
+        sections = _sections(place.broker.bootstrap, place.redis_url, prefix, own)
+        sections["worker"] = worker_section
+        store = RedisStore(Settings.model_validate(sections).redis)
+        await store.start()
+        await store.save_snapshot(1, write_snapshot(snapshot()), b"")
+        await store.stop()
+        yield Start(
+            [sys.executable, "-m", "stream_app", "worker"],
+            _environment(sections),
+            prefix + topics.SEGMENT_CHANGES.name,
+        )
+        place.clear_redis()
+
+    return Contender(name, start)
+
+
+def _sections(bootstrap: str, redis_url: str, prefix: str, name: str) -> dict[str, dict[str, Any]]:
+    return {
+        "kafka": {"bootstrap_servers": bootstrap, "topic_prefix": prefix, "group": name},
+        "redis": {"url": redis_url, "prefix": name},
+        "segments": {"train": False},
+        "web": {"port": 0},
+    }
+
+
+def _environment(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        f"STREAM_APP_{section}__{name}".upper(): str(value)
+        for section, values in sections.items()
+        for name, value in values.items()
+    }
