@@ -63,10 +63,12 @@ class Broker:
         """A topic for what a peer publishes."""
         await self._create({name: (PARTITIONS, {"message.timestamp.type": "LogAppendTime"})})
 
-    async def delete(self, names: Iterable[str]) -> None:
-        """Remove topics and what is on them."""
+    async def forget(self, word: str) -> None:
+        """Delete the topics whose names have this word: what a peer made and what it published."""
         async with self._admin() as admin:
-            await admin.delete_topics(list(names))
+            names = [topic for topic in await admin.list_topics() if word in topic]
+            if names:
+                await admin.delete_topics(names)
 
     async def write(self, prefix: str, load: Load, *, marked: bool = True) -> Written:
         """Write a load; with markers as the first and the last record of every partition."""

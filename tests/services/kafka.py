@@ -151,7 +151,7 @@ def _from_docker() -> Service:
 
 def from_maven(configure: Configure | None = None) -> Service:
     """A Kafka in a process of its own, not started yet. Raises UnavailableError."""
-    java = _java()
+    java = java_command()
     key = f"kafka-{_version()}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:8]}"
     jars = cached(key, _fetch_jars)
     home = new_home("Kafka")
@@ -198,7 +198,8 @@ def _format(
     return config
 
 
-def _java() -> str:
+def java_command() -> str:
+    """A Java that is new enough. Raises UnavailableError."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin") if home else None
     java = java or shutil.which("java")
