@@ -20,13 +20,11 @@ from benchmarks import report
 from benchmarks.bench import Bench
 from benchmarks.broker import Broker
 from benchmarks.contenders import Place
-from benchmarks.plan import FULL, PLANS, QUICK
+from benchmarks.plan import FULL, PARTS, PLANS, QUICK
 from benchmarks.processes import Failed
 from benchmarks.section import LeftOut, Section
 from tests.services import ServiceError, kafka, redis
 
-PARTS = ("throughput",)
-"""Modules of this package, each with `run(bench) -> Section`, in the order of the page."""
 NOTES = Path(__file__).with_name("notes.md")
 """What a person says about the figures; the end of the page."""
 
@@ -46,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             place = Place(Broker(log.address), store.url, Path(folder))
             bench = Bench(place, plan, lambda line: screen.print(f"  {line}", style="dim"))
-            sections, failures = _measure(bench, options.only or PARTS, screen)
+            sections, failures = _measure(bench, options.only or plan.parts, screen)
     except ServiceError as error:
         print(error, file=sys.stderr)
         return 1

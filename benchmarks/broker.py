@@ -133,10 +133,11 @@ class Broker:
             await consumer.stop()
 
     @asynccontextmanager
-    async def watching(self, topic: str) -> AsyncIterator[Watch]:
-        """What is published on a topic from now on."""
-        # Few, large answers: to watch takes time from whom it watches.
-        async with self.consumer(fetch_min_bytes=65_536, fetch_max_wait_ms=250) as consumer:
+    async def watching(self, topic: str, *, prompt: bool = False) -> AsyncIterator[Watch]:
+        """What is published on a topic from now on. `prompt`: as soon as it is there; else in few,
+        large answers, because to watch takes time from whom it watches."""
+        least = 1 if prompt else 65_536
+        async with self.consumer(fetch_min_bytes=least, fetch_max_wait_ms=250) as consumer:
             parts = _parts([topic])
             consumer.assign(parts)
             for part, end in (await consumer.end_offsets(parts)).items():
@@ -187,12 +188,15 @@ class Watch:
             if time.monotonic() > deadline:
                 raise TimeoutError
             check()
-            fetched = await self._consumer.getmany(timeout_ms=int(_LOOK_SECONDS * 1e3))
-            for records in fetched.values():
-                self.records += records
-                for record in records:
-                    if record.key.startswith((FIRST.encode(), LAST.encode())):
-                        self._marked.setdefault(record.key.decode(), record.timestamp / 1e3)
+            for record in await self.some():
+                self.records.append(record)
+                if record.key.startswith((FIRST.encode(), LAST.encode())):
+                    self._marked.setdefault(record.key.decode(), record.timestamp / 1e3)
+
+    async def some(self) -> list[Any]:
+        """What has come, after a tenth of a second at most."""
+        fetched = await self._consumer.getmany(timeout_ms=int(_LOOK_SECONDS * 1e3))
+        return [record for records in fetched.values() for record in records]
 
 
 def drained(watch: Watch) -> bool:

@@ -15,6 +15,12 @@ class Plan:
     """Of everything that is compared; the median counts."""
     events: int
     """Of the loads that the product's worker drains."""
+    latency_seconds: float
+    """Length of the load at each rate."""
+    peer_share: float
+    """Of the events that a peer's own load has in a full run."""
+    parts: tuple[str, ...]
+    """What is measured if nothing is named."""
     events_per_account: int = 60
 
     def accounts(self, events: int) -> int:
@@ -22,8 +28,13 @@ class Plan:
         return max(events // self.events_per_account, 1)
 
 
-FULL = Plan("full", rounds=3, events=600_000)
-QUICK = Plan("quick", rounds=3, events=120_000)
-TINY = Plan("tiny", rounds=1, events=6_000)
+PARTS = ("throughput", "comparison", "latency")
+"""Modules of this package, each with `run(bench) -> Section`, in the order of the page."""
+
+FULL = Plan("full", 3, 400_000, latency_seconds=15.0, peer_share=1.0, parts=PARTS)
+QUICK = Plan(
+    "quick", 3, 100_000, latency_seconds=8.0, peer_share=0.2, parts=("throughput", "latency")
+)
+TINY = Plan("tiny", 1, 6_000, latency_seconds=5.0, peer_share=0.05, parts=PARTS)
 """Says nothing about speed: only whether everything works."""
 PLANS = {plan.name: plan for plan in (FULL, QUICK, TINY)}

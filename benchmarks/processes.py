@@ -74,7 +74,11 @@ class Program:
 
     def last_words(self) -> str:
         """The end of what it has written."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        return "\n".join(self.wrote().splitlines()[-_LAST_LINES:])
+
+    def wrote(self) -> str:
+        """All that it has written."""
+        return self._log.read_text(errors="replace")
 
     def cpu_between(self, since: float, until: float) -> float:
         """CPU seconds between two instants of `time.time()`, interpolated."""
