@@ -70,8 +70,9 @@ class Broker:
             if names:
                 await admin.delete_topics(names)
 
-    async def write(self, prefix: str, load: Load, *, marked: bool = True) -> Written:
-        """Write a load; with markers as the first and the last record of every partition."""
+    async def write(self, prefix: str, load: Load, *, tag: str = "") -> Written:
+        """Write a load, with markers as the first and the last record of every partition. `tag`:
+        of the markers, where the topics have had others."""
         every = [(topic, p) for topic in INPUTS for p in range(PARTITIONS)]
         begins_us = load.ends_us - round(load.span_seconds * 1e6)
         queues: defaultdict[TopicPartition, list[Item]] = defaultdict(list)
@@ -80,12 +81,12 @@ class Broker:
             partition = partition_of(item.account.encode(), PARTITIONS)
             queues[TopicPartition(prefix + item.topic, partition)].append(item)
 
-        for topic, partition in every if marked else ():
-            put(marker(FIRST, topic, partition, PARTITIONS, begins_us))
+        for topic, partition in every:
+            put(marker(FIRST + tag, topic, partition, PARTITIONS, begins_us))
         for item in items(load):
             put(item)
-        for topic, partition in every if marked else ():
-            put(marker(LAST, topic, partition, PARTITIONS, load.ends_us))
+        for topic, partition in every:
+            put(marker(LAST + tag, topic, partition, PARTITIONS, load.ends_us))
         async with self.producer() as producer:
             await asyncio.gather(*(_send(producer, part, q) for part, q in queues.items()))
         ends = await self.ends([prefix + topic for topic in INPUTS])

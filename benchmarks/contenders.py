@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +100,8 @@ async def drain(contender: Contender, place: Place, written: Written) -> Run:
             await wait(watch, program, drained, contender.patience_seconds)
             began, ended = stretch(watch)
             cpu_seconds = program.cpu_between(began, ended)
-    return Run(written.records, ended - began, cpu_seconds, len(watch.records))
+            facts = {"resident_bytes": program.resident_bytes()}
+    return Run(written.records, ended - began, cpu_seconds, len(watch.records), facts)
 
 
 async def wait(
@@ -121,14 +122,14 @@ def worker_settings(bootstrap: str, redis_url: str, prefix: str, name: str) -> S
     return Settings.model_validate(_sections(bootstrap, redis_url, prefix, name))
 
 
-def worker(name: str = "stream-app", **worker_section: Any) -> Contender:
-    """`stream-app worker` with all its guarantees."""
+def worker(*, keep: str = "", patience_seconds: float = 120.0) -> Contender:
+    """`stream-app worker` with all its guarantees. `keep`: a deployment that is there and stays;
+    else it begins with nothing, and nothing is left."""
 
     @asynccontextmanager
-    async def start(place: Place, prefix: str) -> Any:
-        own = f"w{uuid.uuid4().hex[:8]}"
+    async def start(place: Place, prefix: str) -> AsyncIterator[Start]:
+        own = keep or f"w{uuid.uuid4().hex[:8]}"
         sections = _sections(place.broker.bootstrap, place.redis_url, prefix, own)
-        sections["worker"] = worker_section
         store = RedisStore(Settings.model_validate(sections).redis)
         await store.start()
         await store.save_snapshot(1, write_snapshot(snapshot()), b"")
@@ -138,9 +139,10 @@ def worker(name: str = "stream-app", **worker_section: Any) -> Contender:
             _environment(sections),
             prefix + topics.SEGMENT_CHANGES.name,
         )
-        place.clear_redis()
+        if not keep:
+            place.clear_redis()
 
-    return Contender(name, start)
+    return Contender("stream-app", start, patience_seconds)
 
 
 def _sections(bootstrap: str, redis_url: str, prefix: str, name: str) -> dict[str, dict[str, Any]]:

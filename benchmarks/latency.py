@@ -28,10 +28,10 @@ _TOP_P50, _TOP_P99 = 10.0, 40.0
 _METHOD = """\
 A worker runs and has caught up. A source of its own process sends events at a fixed rate, each
 when it is due, whatever became of those before (open loop), and a consumer reads `segment-
-changes`. Latency is the time from when the event that caused a change was *to be* sent until the
-consumer has the change in hand; so a stall counts for every event that was due during it. All
-share two cores: source, broker, Redis, worker and consumer. The first three seconds do not count.
-Percentiles are of one run; the median is over the runs."""
+changes`. Latency is the time from when the event that caused a change was *to be* sent until
+the consumer has the change in hand; so a stall counts for every event that was due during it.
+All share two cores: source, broker, Redis, worker and consumer. The first three seconds do not
+count. Percentiles are of one run; the median is over the runs."""
 
 
 async def run(bench: Bench) -> Section:

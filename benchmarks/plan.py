@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,12 @@ class Plan:
     """Length of the load at each rate."""
     peer_share: float
     """Of the events that a peer's own load has in a full run."""
+    few_accounts: int
+    many_accounts: int
+    """What an event costs is compared between these two."""
+    partition_accounts: int
+    """Of the partition that is claimed."""
+    swept_accounts: int
     parts: tuple[str, ...]
     """What is measured if nothing is named."""
     events_per_account: int = 60
@@ -28,13 +34,50 @@ class Plan:
         return max(events // self.events_per_account, 1)
 
 
-PARTS = ("throughput", "comparison", "latency")
+PARTS = (
+    "throughput",
+    "comparison",
+    "latency",
+    "accounts",
+    "scaleout",
+    "takeover",
+    "sweep",
+    "replay",
+    "demo",
+)
 """Modules of this package, each with `run(bench) -> Section`, in the order of the page."""
 
-FULL = Plan("full", 3, 400_000, latency_seconds=15.0, peer_share=1.0, parts=PARTS)
-QUICK = Plan(
-    "quick", 3, 100_000, latency_seconds=8.0, peer_share=0.2, parts=("throughput", "latency")
+FULL = Plan(
+    "full",
+    rounds=3,
+    events=400_000,
+    latency_seconds=15.0,
+    peer_share=1.0,
+    few_accounts=10_000,
+    many_accounts=1_000_000,
+    partition_accounts=250_000,
+    swept_accounts=1_000_000,
+    parts=PARTS,
 )
-TINY = Plan("tiny", 1, 6_000, latency_seconds=5.0, peer_share=0.05, parts=PARTS)
+QUICK = replace(
+    FULL,
+    name="quick",
+    events=100_000,
+    latency_seconds=8.0,
+    peer_share=0.2,
+    parts=("throughput", "latency", "replay", "demo"),
+)
+TINY = Plan(
+    "tiny",
+    rounds=1,
+    events=6_000,
+    latency_seconds=5.0,
+    peer_share=0.05,
+    few_accounts=200,
+    many_accounts=2_000,
+    partition_accounts=2_000,
+    swept_accounts=5_000,
+    parts=PARTS,
+)
 """Says nothing about speed: only whether everything works."""
 PLANS = {plan.name: plan for plan in (FULL, QUICK, TINY)}
