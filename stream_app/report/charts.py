@@ -125,7 +125,7 @@ def flow_chart(flows: Flows, names: Mapping[int, str], looks: Mapping[int, Look]
             "target": [index[f.period + 1, f.target] for f in flows.flows],
             "value": [f.accounts for f in flows.flows],
             "color": [
-                looks[f.source].veil(0.16 if f.source == f.target else 0.5) for f in flows.flows
+                looks[f.source].veil(0.18 if f.source == f.target else 0.6) for f in flows.flows
             ],
             "customdata": [
                 f"{plain(names[f.source])} → {plain(names[f.target])}: {f.accounts:,} accounts"
@@ -216,7 +216,7 @@ def share_chart(drift: Drift, names: Mapping[int, str], looks: Mapping[int, Look
 
 
 def _drift_figure(drift: Drift) -> go.Figure:
-    figure = _figure(height=320, margin={"l": 48, "r": 8, "t": 8, "b": 28})
+    figure = _figure(height=320, margin={"l": 48, "r": 8, "t": 8, "b": 40})
     for version in drift.versions[:-1]:
         if version.remarkable:
             figure.add_vline(x=_datetime(version.at_us), line={"width": 1, "dash": "dot"})

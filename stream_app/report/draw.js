@@ -7,15 +7,9 @@ for (const data of document.querySelectorAll("figure script[type='application/js
   chart.replaceChildren();
   Plotly.newPlot(chart, traces, layout, { displayModeBar: false, responsive: true });
 }
-const closed = () => document.querySelectorAll("details:not([open])");
-addEventListener("beforeprint", () => {
-  for (const details of closed()) details.dataset.opened = details.open = true;
-  for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
-});
-addEventListener("afterprint", () => {
-  for (const details of document.querySelectorAll("details[data-opened]")) {
-    details.open = false;
-    delete details.dataset.opened;
-  }
-  for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
-});
+// Paper is narrower than the window.
+for (const moment of ["beforeprint", "afterprint"]) {
+  addEventListener(moment, () => {
+    for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
+  });
+}

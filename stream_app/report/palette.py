@@ -1,8 +1,9 @@
 """One colour and one sign per segment, the same everywhere on the page.
 
 The colours are those of Matthew Petroff, "Accessible Color Sequences for Data Visualization" (2021,
-arXiv 2107.02270), made to be told apart with colour-blind eyes; its greys are kept for accounts
-that are in no segment. The signs tell segments apart where there is no colour at all.
+arXiv 2107.02270), made to be told apart with colour-blind eyes; the palest come last, and its greys
+are kept for accounts that are in no segment. The signs tell segments apart where there is no colour
+at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from stream_app.report.history import GONE, NEW
 from stream_app.segments.snapshot import UNSEGMENTED
 
 _COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#92dadd", "#a96b59", "#e76300", "#b9ac70",
+    "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#92dadd", "#b9ac70",
 )  # fmt: skip
 _SIGNS = (
     "circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "x", "star",
