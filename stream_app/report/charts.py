@@ -15,15 +15,11 @@ import plotly.graph_objects as go
 
 from stream_app.report.accounts_map import AccountsMap, Point
 from stream_app.report.drift import Drift
-from stream_app.report.flows import Flows
-from stream_app.report.history import GONE, NEW
 from stream_app.report.palette import Look
-from stream_app.report.words import clipped, day, day_of
+from stream_app.report.words import clipped, day
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _INVISIBLE = "rgba(0,0,0,0)"
-_FLOW_HEIGHT, _FLOW_PAD = 460, 14
-_FLOW_TOP, _FLOW_BOTTOM = 34, 8
 
 
 def plain(text: str, length: int = 60) -> str:
@@ -39,7 +35,7 @@ def map_chart(
     accounts: AccountsMap, names: Mapping[int, str], looks: Mapping[int, Look]
 ) -> go.Figure:
     """Accounts as points, centres of segments with their names."""
-    figure = _figure(height=560, margin={"l": 28, "r": 8, "t": 8, "b": 44})
+    figure = new_figure(height=560, margin={"l": 28, "r": 8, "t": 8, "b": 44})
     by_segment: dict[int, list[Point]] = {}
     for point in accounts.points:
         by_segment.setdefault(point.segment, []).append(point)
@@ -83,100 +79,6 @@ def _hover(point: Point, names: Mapping[int, str]) -> str:
     )
 
 
-def flow_chart(flows: Flows, names: Mapping[int, str], looks: Mapping[int, Look]) -> go.Figure:
-    """A Sankey with one column for each instant, segments always in the same order."""
-    columns = [flows.sizes(k) for k in range(len(flows.instants_us))]
-    order = [NEW, *(segment for segment in looks if segment != NEW)]
-    for column in columns[1:]:
-        del column[GONE]  # those who were gone before are not followed
-    for flow in flows.flows:
-        if flow.target == GONE:
-            columns[flow.period + 1][GONE] += flow.accounts
-    nodes = [(k, s) for k, column in enumerate(columns) for s in order if column[s]]
-    index = {node: i for i, node in enumerate(nodes)}
-    places = _places([{s: c[s] for s in order if c[s]} for c in columns])
-    last = len(columns) - 1
-    figure = _figure(
-        height=_FLOW_HEIGHT,
-        margin={"l": 8, "r": 190, "t": _FLOW_TOP, "b": _FLOW_BOTTOM},
-    )
-    figure.add_sankey(
-        arrangement="fixed",
-        hoverinfo="none",
-        node={
-            "label": [
-                plain(names[s], 24) if not columns[last][s] and (k - 1, s) not in index else ""
-                for k, s in nodes
-            ],
-            "color": [looks[s].colour for _, s in nodes],
-            "customdata": [
-                f"{plain(names[s])}, {day_of(flows.instants_us[k])}: {columns[k][s]:,} accounts"
-                for k, s in nodes
-            ],
-            "hovertemplate": "%{customdata}<extra></extra>",
-            "line": {"width": 0},
-            "pad": _FLOW_PAD,
-            "thickness": 14,
-            "x": [min(max(k / last, 0.001), 0.999) for k, _ in nodes],
-            "y": [places[node] for node in nodes],
-        },
-        link={
-            "source": [index[f.period, f.source] for f in flows.flows],
-            "target": [index[f.period + 1, f.target] for f in flows.flows],
-            "value": [f.accounts for f in flows.flows],
-            "color": [
-                looks[f.source].veil(0.18 if f.source == f.target else 0.6) for f in flows.flows
-            ],
-            "customdata": [
-                f"{plain(names[f.source])} → {plain(names[f.target])}: {f.accounts:,} accounts"
-                for f in flows.flows
-            ],
-            "hovertemplate": "%{customdata}<extra></extra>",
-        },
-    )
-    for k, at_us in enumerate(flows.instants_us):
-        anchor = "left" if k == 0 else "right" if k == last else "center"
-        figure.add_annotation(
-            x=k / last,
-            y=1,
-            yshift=24,
-            yanchor="middle",
-            text=day_of(at_us),
-            showarrow=False,
-            xanchor=anchor,
-        )
-    for segment in (s for s in order if columns[last][s]):
-        figure.add_annotation(
-            x=1,
-            xshift=6,
-            y=1 - places[last, segment],
-            text=f"{plain(names[segment], 26)}  {columns[last][segment]:,}",
-            showarrow=False,
-            xanchor="left",
-            yanchor="middle",
-        )
-    figure.update_annotations(xref="paper", yref="paper")
-    return figure
-
-
-def _places(columns: list[dict[int, int]]) -> dict[tuple[int, int], float]:
-    """The middle of each node from the top, of 1, as plotly would stack them."""
-    inner = _FLOW_HEIGHT - _FLOW_TOP - _FLOW_BOTTOM
-    scale = min(
-        (inner - (len(column) - 1) * _FLOW_PAD) / sum(column.values())
-        for column in columns
-        if column
-    )
-    places = {}
-    for k, column in enumerate(columns):
-        top = 0.0
-        for segment, accounts in column.items():
-            height = accounts * scale
-            places[k, segment] = min(max((top + height / 2) / inner, 0.001), 0.999)
-            top += height + _FLOW_PAD
-    return places
-
-
 def movement_chart(drift: Drift, names: Mapping[int, str], looks: Mapping[int, Look]) -> go.Figure:
     """How far each centre is from where it first was."""
     figure = _drift_figure(drift)
@@ -216,7 +118,7 @@ def share_chart(drift: Drift, names: Mapping[int, str], looks: Mapping[int, Look
 
 
 def _drift_figure(drift: Drift) -> go.Figure:
-    figure = _figure(height=320, margin={"l": 48, "r": 8, "t": 8, "b": 40})
+    figure = new_figure(height=320, margin={"l": 48, "r": 8, "t": 8, "b": 40})
     for version in drift.versions[:-1]:
         if version.remarkable:
             figure.add_vline(x=_datetime(version.at_us), line={"width": 1, "dash": "dot"})
@@ -224,7 +126,8 @@ def _drift_figure(drift: Drift) -> go.Figure:
     return figure
 
 
-def _figure(*, height: int, margin: dict[str, int]) -> go.Figure:
+def new_figure(*, height: int, margin: dict[str, int]) -> go.Figure:
+    """An empty chart in the page's style; lengths in pixels."""
     return go.Figure(
         layout={
             "template": "none",

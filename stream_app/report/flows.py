@@ -41,12 +41,14 @@ class Flows:
         return sorted(moves, key=lambda flow: (flow.period, -flow.accounts))
 
     def sizes(self, instant: int) -> Counter[int]:
-        """Accounts by segment at one of the instants; `NEW`: those who come until the next."""
+        """Accounts by segment at one of the instants. `NEW`: those who come until the next one.
+        `GONE`: those who went since the one before."""
+        last = instant == len(self.instants_us) - 1
         found: Counter[int] = Counter()
         for flow in self.flows:
             if flow.period == instant:
                 found[flow.source] += flow.accounts
-            elif flow.period == instant - 1 == len(self.instants_us) - 2:
+            elif flow.period == instant - 1 and (last or flow.target == GONE):
                 found[flow.target] += flow.accounts
         return found
 
@@ -71,7 +73,9 @@ def flows_of(
         resting[history.segment] -= 1
         standings = map(history.at, instants)
         for period, (source, target) in enumerate(pairwise(standings)):
-            counts[period, source, target] += 1
+            # An account that was erased and is seen again begins anew.
+            left = NEW if source == GONE != target else source
+            counts[period, left, target] += 1
     for segment, number in resting.items():
         if number > 0:  # workers go on while we read
             for period in range(INSTANTS - 1):

@@ -14,9 +14,10 @@ from plotly.offline import get_plotlyjs
 
 from stream_app.events.instants import parse
 from stream_app.report import words
-from stream_app.report.charts import flow_chart, map_chart, movement_chart, share_chart
+from stream_app.report.charts import map_chart, movement_chart, share_chart
 from stream_app.report.drift import Version
 from stream_app.report.figures import Figures
+from stream_app.report.flow_chart import flow_chart
 from stream_app.report.palette import looks
 
 _FOLDER = Path(__file__).parent
@@ -49,6 +50,7 @@ def page(figures: Figures) -> str:
         day=words.day_of,
         embedded=_embedded,
         instant=parse,
+        measured=words.measured,
         minute=words.minute_of,
         number=words.number,
         percent=words.percent,

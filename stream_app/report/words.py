@@ -45,6 +45,15 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
+def measured(value: float) -> str:
+    """Two digits after the point where they matter.
+
+    >>> measured(0.2277), measured(5.0)
+    ('0.23', '5')
+    """
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:g}"
+
+
 def percent(share: float) -> str:
     """
     >>> percent(0.125), percent(0.004)

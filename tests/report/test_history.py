@@ -112,5 +112,10 @@ def test_more_changes_than_accounts_are_no_negative_flow() -> None:
     assert min(flows([("a", 1, 1, None, 1), ("b", 1, 1, None, 1)], {1: 1}).values()) > 0
 
 
+def test_an_account_that_was_erased_and_comes_again_begins_anew() -> None:
+    found = flows([("a", 1, 5, None, 1), ("a", 2, 15, 1, None), ("a", 3, 45, None, 2)], {2: 1})
+    assert found == {(0, 1, GONE): 1, (3, NEW, 2): 1}
+
+
 def test_no_time_no_flows() -> None:
     assert flows_of({}, {1: 3}, at(1), at(1)) is None

@@ -157,6 +157,26 @@ def test_charts_cannot_end_their_element() -> None:
     assert html.count("</script>") == 6
 
 
+def test_links_of_the_flows_join_the_nodes_of_neighbouring_columns() -> None:
+    changes = [
+        change("a", 1, 1, None, 1, "first_seen"),
+        change("a", 2, 15, 1, None, "erased"),
+        change("a", 3, 45, None, 2, "first_seen"),
+        change("b", 1, 1, None, 9, "first_seen"),
+        change("b", 2, 35, 9, 2, "model"),
+    ]
+    (trace,) = drawn(material(changes)).charts[0]["data"]
+    node, link = trace["node"], trace["link"]
+    ends = [
+        (node["x"][s], node["x"][t]) for s, t in zip(link["source"], link["target"], strict=True)
+    ]
+    assert [right - left for left, right in ends] == pytest.approx([0.25] * len(ends), abs=0.01)
+    assert sum(link["value"]) == 3 * 1 + 2 + 1
+    assert [label for label in node["label"] if label] == [
+        "Segment number 1", "Segment number 9", "Erased", "Not seen yet",
+    ]  # fmt: skip
+
+
 def test_the_same_figures_give_the_same_page() -> None:
     assert page(figures_of(everything())) == page(figures_of(everything()))
 
