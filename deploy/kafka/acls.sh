@@ -35,10 +35,10 @@ allow stream-app-consumer --operation Read --resource-pattern-type prefixed --gr
     stream-app-consumer
 
 # stream-app-operator: Whoever looks after dead letters, puts them back where they came from,
-# asks for erasure, reconciles, and makes reports.
+# asks for erasure, reconciles, makes reports, and decides which model is in use.
 allow stream-app-operator --operation Write --resource-pattern-type literal --topic \
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
-    account-control
+    account-control --topic segment-models
 allow stream-app-operator --operation Read --resource-pattern-type literal --topic \
     segment-changes --topic intent-spikes --topic account-segments --topic segment-models --topic \
     dead-letters

@@ -5,10 +5,11 @@
 #
 # FOLDER has one file per user, called as the user is (stream-app-worker, ...), with the password.
 # PREFIX is redis.prefix of the settings, `sa` unless you changed it. VERSION is that of Redis, 7
-# unless you say another. The operator writes only what is noted of replayed dead letters; that takes
-# a selector, the part in parentheses, which Redis 6.2 does not know. With VERSION 6.2 it is left
-# out: then `dlq replay` is refused to the operator and needs the workers' user. users.acl itself is only a
-# template: Redis refuses to start with it, so nobody runs it with a password that is public.
+# unless you say another. The operator writes only what is noted of replayed dead letters, and which
+# model is in use; that takes selectors, the parts in parentheses, which Redis 6.2 does not know. With
+# VERSION 6.2 they are left out: then `dlq replay` and the commands that change the model are refused to
+# the operator and need the workers' user. users.acl itself is only a template: Redis refuses to start
+# with it, so nobody runs it with a password that is public.
 set -eu
 folder=$1
 prefix=${2:-sa}

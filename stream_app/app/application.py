@@ -89,7 +89,8 @@ class Application:
         settings, app = self.settings, self.faust
         prefix = settings.kafka.topic_prefix
         store, publisher = RedisStore(settings.redis), KafkaPublisher(settings.kafka)
-        training = Training(settings.segments, store, publisher, Messages(prefix, Pseudonyms()))
+        messages, clock = Messages(prefix, Pseudonyms()), SystemClock()
+        training = Training(settings.segments, store, publisher, messages, clock)
         channel = app.topic(
             prefix + topics.ACCOUNT_FEATURES.name, value_type=bytes, value_serializer="raw"
         )

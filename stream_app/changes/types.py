@@ -19,6 +19,14 @@ ReasonCode = Annotated[
         "erased: the account was deleted."
     ),
 ]
+Why = Annotated[
+    Literal["trained", "moved", "renamed", "activated", "rolled_back"],
+    Meta(
+        description="trained: the trainer chose the segments anew. moved: the trainer moved the "
+        "centres a little. renamed: a person named a segment. activated: a person chose the "
+        "version. rolled_back: a person went back to it."
+    ),
+]
 Band = Annotated[
     Literal["cold", "warm", "engaged", "hot"],
     Meta(description="Level of the score, from cold over warm and engaged to hot."),
@@ -161,11 +169,75 @@ class DeadLetter(_Payload, frozen=True, kw_only=True):
         )
 
 
+class _SegmentStep(_Payload, frozen=True, kw_only=True):
+    segment: SegmentRef
+    model_version: Annotated[int, Meta(ge=1, description="The version that did it.")]
+    parent: Annotated[
+        int, Meta(ge=0, description="The version that it was made from; 0: none, it is the first.")
+    ]
+    occurred_at: Annotated[Instant, Meta(description="When the version came into use.")]
+
+
+class SegmentCreated(_SegmentStep, frozen=True, kw_only=True):
+    """There is a new segment."""
+
+
+class SegmentRetired(_SegmentStep, frozen=True, kw_only=True):
+    """A segment is gone, and no other took it over. Its id is never used again."""
+
+
+class SegmentSplit(_SegmentStep, frozen=True, kw_only=True):
+    """Some accounts of a segment went to new ones. It may stay itself."""
+
+    into: Annotated[
+        list[SegmentRef], Meta(min_length=1, description="The segments that took its accounts.")
+    ]
+
+
+class SegmentMerged(_SegmentStep, frozen=True, kw_only=True):
+    """A segment is gone, and another one that stays took it over."""
+
+    into: Annotated[list[SegmentRef], Meta(min_length=1, description="What took it over.")]
+
+
+class SegmentRenamed(_SegmentStep, frozen=True, kw_only=True):
+    """A segment has another name. It is the same segment."""
+
+    before: Annotated[str, Meta(description="The name until then.")]
+
+
+class ModelActivated(_Payload, frozen=True, kw_only=True):
+    """A version of the model came into use."""
+
+    number: Annotated[int, Meta(ge=1, description="Counts the activations, without gaps.")]
+    model_version: Annotated[int, Meta(ge=1, description="May be lower than the one before.")]
+    previous: Annotated[int, Meta(ge=0, description="The version in use before; 0: none.")]
+    why: Why
+    by: Annotated[str, Meta(description="`trainer`, or who did it.")]
+    segments: Annotated[
+        list[SegmentRef], Meta(min_length=1, description="All that there are from now on.")
+    ]
+    occurred_at: Instant
+
+
+SEGMENT_STEPS: Mapping[str, type[_SegmentStep]] = {
+    "created": SegmentCreated,
+    "retired": SegmentRetired,
+    "split": SegmentSplit,
+    "merged": SegmentMerged,
+    "renamed": SegmentRenamed,
+}
+"""Payload of each kind of `Lineage`."""
+MODEL_TYPES: tuple[type[Struct], ...] = (Snapshot, ModelActivated, *SEGMENT_STEPS.values())
+"""What is about the model and not about one account: all of it has the key `model`."""
+
 OUTPUT_TYPES: Mapping[type[Struct], str] = {
     SegmentChange: "stream-app.segment.change",
     IntentSpike: "stream-app.intent.spike",
     AccountSegment: "stream-app.account.segment",
     Snapshot: "stream-app.segment.model",
+    ModelActivated: "stream-app.model.activated",
+    **{step: f"stream-app.segment.{kind}" for kind, step in SEGMENT_STEPS.items()},
     FeatureSample: "stream-app.feature.sample",
     DeadLetter: "stream-app.dead-letter",
 }

@@ -65,11 +65,11 @@ class Stored:
         return [msgspec.json.decode(data, type=Summary) for data in found if data]
 
     async def model_version(self) -> int:
-        """Version of the newest model, 0 before the first."""
-        return await self._store.current_version()
+        """Version of the model in use, 0 before the first."""
+        return (await self._store.registry()).active
 
     async def model(self) -> Snapshot | None:
-        """The newest model, None before the first. Raises SnapshotRefused if it does not fit."""
+        """The model in use, None before the first. Raises SnapshotRefused if it does not fit."""
         found = await self._store.snapshot()
         return read_snapshot(found[1]) if found else None
 

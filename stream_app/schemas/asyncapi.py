@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from stream_app.changes.types import (
+    MODEL_TYPES,
     OUTPUT_TYPES,
     AccountSegment,
     DeadLetter,
@@ -18,7 +19,6 @@ from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.types import EVENT_TYPES
 from stream_app.schemas.events import VERSION, event_schemas, name_of
 from stream_app.schemas.headers import DEAD_LETTER_NAME, headers_schema, input_headers
-from stream_app.segments.snapshot import Snapshot
 from stream_app.streams import topics
 from stream_app.streams.topics import Topic
 
@@ -35,14 +35,16 @@ _INPUTS = {
     topics.CONTENT_DOWNLOADS: "content.download",
     topics.EMAIL_EVENTS: "email.engagement",
 }
-_OUTPUTS: dict[Topic, type[Struct]] = {
-    topics.ACCOUNT_FEATURES: FeatureSample,
-    topics.SEGMENT_CHANGES: SegmentChange,
-    topics.INTENT_SPIKES: IntentSpike,
-    topics.ACCOUNT_SEGMENTS: AccountSegment,
-    topics.SEGMENT_MODELS: Snapshot,
-    topics.DEAD_LETTERS: DeadLetter,
+_OUTPUTS: dict[Topic, tuple[type[Struct], ...]] = {
+    topics.ACCOUNT_FEATURES: (FeatureSample,),
+    topics.SEGMENT_CHANGES: (SegmentChange,),
+    topics.INTENT_SPIKES: (IntentSpike,),
+    topics.ACCOUNT_SEGMENTS: (AccountSegment,),
+    topics.SEGMENT_MODELS: MODEL_TYPES,
+    topics.DEAD_LETTERS: (DeadLetter,),
 }
+
+_OF_MODEL = {OUTPUT_TYPES[type_] for type_ in MODEL_TYPES}
 
 
 def asyncapi() -> Json:
@@ -95,7 +97,9 @@ def _messages_of(topic: Topic) -> list[str]:
         return _forms(_INPUTS[topic])
     if topic.role == "control":
         return [form for name in CONTROL_TYPES for form in _forms(name)]
-    return list(EVENT_TYPES) if topic.role == "forwarded" else [name_of(_OUTPUTS[topic])]
+    if topic.role == "forwarded":
+        return list(EVENT_TYPES)
+    return [name_of(type_) for type_ in _OUTPUTS[topic]]
 
 
 def _forms(name: str) -> list[str]:
@@ -115,7 +119,8 @@ def _operations() -> Json:
         "control": "A worker passes on what came with another key than its account's id.",
         "training": "The workers sample the accounts that were active.",
         "output": "The workers publish what they decided: at least once, with stable ids.",
-        "model": "The trainer publishes each version of the model.",
+        "model": "The trainer publishes each version of the model, and what it does to the "
+        "segments when it comes into use; so does a command that changes the model.",
         "refused": "The workers put aside what they cannot read or accept.",
     }
     found: Json = {}
@@ -178,7 +183,7 @@ def _input_messages(name: str) -> Json:
 
 def _output_message(name: str, ce_type: str) -> Json:
     schema = event_schemas()[name]
-    key = {"const": "model"} if ce_type == OUTPUT_TYPES[Snapshot] else _ACCOUNT_KEY
+    key = {"const": "model"} if ce_type in _OF_MODEL else _ACCOUNT_KEY
     return _message(
         schema.title,
         schema.document["description"],

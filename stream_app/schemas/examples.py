@@ -13,9 +13,15 @@ from stream_app.changes.types import (
     FeatureSample,
     IntentSpike,
     Interest,
+    ModelActivated,
     Moved,
     SegmentChange,
+    SegmentCreated,
+    SegmentMerged,
     SegmentRef,
+    SegmentRenamed,
+    SegmentRetired,
+    SegmentSplit,
     Standing,
 )
 from stream_app.events.control import EraseAccount, EraseContact, RestateAccount
@@ -147,6 +153,17 @@ _MODEL = Snapshot(
     trained_from="2026-01-05T00:00:12Z",
     trained_until=_AT_TEXT,
 )
+_ACTIVATED = ModelActivated(
+    number=7,
+    model_version=4,
+    previous=3,
+    why="activated",
+    by="maria",
+    segments=[_RESEARCHERS, _READERS],
+    occurred_at=_AT_TEXT,
+)
+_STEP: dict[str, Any] = {"model_version": 4, "parent": 3, "occurred_at": _AT_TEXT}
+_QUIET = SegmentRef(id=5, name="Gone quiet")
 _SAMPLE = FeatureSample(account_id=_ACCOUNT, at=_AT_TEXT, vector=[1.25] * _WIDTH)
 _LETTER = DeadLetter(
     reason="missing_field",
@@ -200,6 +217,12 @@ EXAMPLES: dict[str, list[Any]] = {
     "intent.spike": [_json(_SPIKE)],
     "account.segment": [_json(_ACCOUNT_SEGMENT)],
     "segment.model": [_json(_MODEL)],
+    "model.activated": [_json(_ACTIVATED)],
+    "segment.created": [_json(SegmentCreated(segment=_RESEARCHERS, **_STEP))],
+    "segment.retired": [_json(SegmentRetired(segment=_QUIET, **_STEP))],
+    "segment.split": [_json(SegmentSplit(segment=_READERS, into=[_RESEARCHERS], **_STEP))],
+    "segment.merged": [_json(SegmentMerged(segment=_QUIET, into=[_READERS], **_STEP))],
+    "segment.renamed": [_json(SegmentRenamed(segment=_READERS, before="Content readers", **_STEP))],
     "feature.sample": [_json(_SAMPLE)],
     "dead-letter": [_json(_LETTER)],
 }

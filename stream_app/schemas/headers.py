@@ -8,11 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from stream_app.changes.types import (
+    MODEL_TYPES,
     OUTPUT_TYPES,
+    SEGMENT_STEPS,
     AccountSegment,
     DeadLetter,
     FeatureSample,
     IntentSpike,
+    ModelActivated,
     SegmentChange,
 )
 from stream_app.events.cloudevents import SOURCE
@@ -36,8 +39,15 @@ _MEANING = {
     OUTPUT_TYPES[AccountSegment]: ("`<account>:<sequence>@<as_of>`.", "`as_of`."),
     OUTPUT_TYPES[FeatureSample]: ("`<account>@<at>`.", "`at`."),
     OUTPUT_TYPES[Snapshot]: ("`model:<version>`.", "`created_at`."),
+    OUTPUT_TYPES[ModelActivated]: ("`model:activated:<number>`.", "`occurred_at`."),
+    **{
+        OUTPUT_TYPES[step]: (f"`model:<version>:{kind}:<segment>`.", "`occurred_at`.")
+        for kind, step in SEGMENT_STEPS.items()
+    },
 }
 """By type, what `ce_id` is made of, so that the same event has the same id, and `ce_time`."""
+
+_OF_MODEL = {OUTPUT_TYPES[type_] for type_ in MODEL_TYPES}
 
 
 def headers_schema(type_: str) -> Json:
@@ -49,7 +59,7 @@ def headers_schema(type_: str) -> Json:
     if type_ == DEAD_LETTER:
         return dead_letter_headers()
     headers = _ours(type_, "application/json", *_MEANING[type_])
-    subject = "`model`." if type_ == OUTPUT_TYPES[Snapshot] else "The account's id."
+    subject = "`model`." if type_ in _OF_MODEL else "The account's id."
     headers["properties"]["ce_subject"] = {"description": subject, **_TEXT}
     headers["required"].append("ce_subject")
     return headers

@@ -65,14 +65,14 @@ PRINCIPALS: tuple[Principal, ...] = (
     Principal(
         "stream-app-operator",
         "Whoever looks after dead letters, puts them back where they came from, asks for erasure, "
-        "reconciles, and makes reports.",
+        "reconciles, makes reports, and decides which model is in use.",
         {
             "refused": ("Read",),
             "input": ("Write",),
             "forwarded": ("Write",),
             "control": ("Write",),
             "output": ("Read",),
-            "model": ("Read",),
+            "model": ("Read", "Write"),
         },
         own_groups=True,
     ),

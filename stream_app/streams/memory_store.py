@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from stream_app.errors import Fenced, Incompatible, Moved
 from stream_app.streams.ports import Claim, Commit, Position
+from stream_app.streams.registry import Registry
 
 _LOAD_CHUNK = 1_000
-_SNAPSHOTS_KEPT = 50
 
 
 @dataclass(slots=True)
@@ -52,6 +52,7 @@ class MemoryStore:
         self._now_us = now_us
         self._partitions: defaultdict[int, _Partition] = defaultdict(_Partition)
         self._deployment: tuple[int, str] | None = None
+        self._registry = Registry()
         self._snapshots: dict[int, bytes] = {}
         self._trainer: bytes | None = None
 
@@ -140,22 +141,31 @@ class MemoryStore:
     async def summaries(self, partitions: int) -> list[bytes]:
         return [self._partitions[partition].summary for partition in range(partitions)]
 
-    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
-        if version != await self.current_version() + 1:
-            return False
-        self._snapshots[version] = snapshot
-        self._snapshots.pop(version - _SNAPSHOTS_KEPT, None)
-        self._trainer = trainer
-        return True
+    async def registry(self) -> Registry:
+        return self._registry
 
     async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
-        if version is None:
-            version = await self.current_version()
+        version = self._registry.active if version is None else version
         stored = self._snapshots.get(version)
         return None if stored is None else (version, stored)
 
-    async def current_version(self) -> int:
-        return max(self._snapshots, default=0)
+    async def update_registry(
+        self,
+        expected: Registry,
+        changed: Registry,
+        *,
+        snapshot: tuple[int, bytes] | None = None,
+        trainer: bytes | None = None,
+    ) -> bool:
+        if expected.revision != self._registry.revision:
+            return False
+        if snapshot is not None:
+            self._snapshots[snapshot[0]] = snapshot[1]
+        for version in set(expected.versions).difference(changed.versions):
+            self._snapshots.pop(version, None)
+        self._trainer = trainer or self._trainer
+        self._registry = changed.next()
+        return True
 
     async def trainer_checkpoint(self) -> bytes | None:
         return self._trainer

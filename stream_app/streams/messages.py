@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -9,11 +10,14 @@ import msgspec
 
 from stream_app.changes.types import (
     OUTPUT_TYPES,
+    SEGMENT_STEPS,
     AccountSegment,
     DeadLetter,
     FeatureSample,
     IntentSpike,
+    ModelActivated,
     SegmentChange,
+    SegmentRef,
 )
 from stream_app.engine import Effects
 from stream_app.events import cloudevents
@@ -21,9 +25,10 @@ from stream_app.events.control import Control, EraseContact
 from stream_app.events.decode import Pseudonyms, Rejection
 from stream_app.events.instants import parse
 from stream_app.events.types import Event
-from stream_app.segments.snapshot import Snapshot
+from stream_app.segments.snapshot import Lineage, Snapshot
 from stream_app.streams import topics
 from stream_app.streams.ports import Message, Record
+from stream_app.streams.registry import Activation
 
 _encode = msgspec.json.Encoder().encode
 
@@ -68,6 +73,38 @@ class Messages:
             parse(snapshot.created_at),
             "model",
         )
+
+    def activation(self, activation: Activation, snapshot: Snapshot) -> Message:
+        """A version came into use."""
+        return self._event(
+            topics.SEGMENT_MODELS,
+            ModelActivated(
+                number=activation.number,
+                model_version=activation.version,
+                previous=activation.previous,
+                why=activation.why,
+                by=activation.by,
+                segments=[SegmentRef(id=s.id, name=s.name) for s in snapshot.segments],
+                occurred_at=activation.at,
+            ),
+            f"model:activated:{activation.number}",
+            parse(activation.at),
+            "model",
+        )
+
+    def lineage(self, snapshot: Snapshot, at: str) -> list[Message]:
+        """What a version did to the segments of its parent, as of when it came into use."""
+        names = {segment.id: segment.name for segment in snapshot.segments}
+        return [
+            self._event(
+                topics.SEGMENT_MODELS,
+                _step(snapshot, step, names, at),
+                f"model:{snapshot.version}:{step.kind}:{step.segment}",
+                parse(at),
+                "model",
+            )
+            for step in snapshot.lineage
+        ]
 
     def forward(self, event: Event) -> Message:
         """An input event, keyed by its account, for the partition that it belongs to."""
@@ -145,6 +182,20 @@ class Messages:
     ) -> Message:
         headers = cloudevents.headers(OUTPUT_TYPES[type(payload)], id_, time_us, subject)
         return Message(self._prefix + topic.name, subject.encode(), _encode(payload), headers)
+
+
+def _step(snapshot: Snapshot, step: Lineage, names: Mapping[int, str], at: str) -> msgspec.Struct:
+    payload: dict[str, Any] = {
+        "segment": SegmentRef(id=step.segment, name=step.name),
+        "model_version": snapshot.version,
+        "parent": snapshot.parent,
+        "occurred_at": at,
+    }
+    if step.kind in ("split", "merged"):
+        payload["into"] = [SegmentRef(id=other, name=names.get(other, "")) for other in step.others]
+    elif step.kind == "renamed":
+        payload["before"] = step.before
+    return SEGMENT_STEPS[step.kind](**payload)
 
 
 _Header = tuple[str, bytes]

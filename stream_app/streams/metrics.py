@@ -66,7 +66,13 @@ class Metrics:
         self.segment_accounts = gauge(
             "segment_accounts", "Accounts per segment.", "segment", "name"
         )
-        self.model_version = gauge("model_version", "Snapshot in use.")
+        self.model_version = gauge("model_version", "Model version that this worker uses.")
+        self.model_active = gauge(
+            "model_active_version", "Model version that workers are to use; 0: none."
+        )
+        self.models_waiting = gauge(
+            "models_waiting", "Model versions that wait for somebody to activate them."
+        )
         self._of_partition = (self.accounts, self.outbox, self.lag)
         self.ready = gauge("ready", "1: owns its partitions and reaches Kafka and Redis.")
 

@@ -1,4 +1,4 @@
-"""The snapshot that a worker uses, and how it notices a newer one."""
+"""The snapshot that a worker uses, and how it notices that another one came into use."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ log = logging.getLogger(__name__)
 
 
 class Models:
-    """Holds the newest snapshot that fits this program."""
+    """Holds the active snapshot, or if that does not fit this program, the last one that did."""
 
     def __init__(self, store: StateStore, margin: float, metrics: Metrics) -> None:
         self._store, self._margin, self._metrics = store, margin, metrics
         self._seen, self._data = 0, b""
         self._asking = asyncio.Lock()
-        """One question at a time: an answer that comes late must not bring back an older model."""
+        """One question at a time: an answer that comes late must not bring back a former model."""
         self.assigner: Assigner | None = None
         """None: there is no model yet."""
 
     async def refresh(self, *, anew: bool = False) -> None:
-        """Fetch the newest snapshot if there is one that was not seen before. `anew`: also when
-        its number is known, because a store that was set back gives numbers a second time.
+        """Fetch the active snapshot if it is another one than before, newer or older. `anew`:
+        also when it has the same number, because a store that was set back gives numbers a second
+        time.
 
         A snapshot that does not fit is refused, with a log line and a metric, and the one in use
         stays. Raises `Unavailable` when the store does not answer.
@@ -35,9 +36,12 @@ class Models:
             await self._refresh(anew)
 
     async def _refresh(self, anew: bool) -> None:
-        if not anew and await self._store.current_version() == self._seen:
+        registry = await self._store.registry()
+        self._metrics.model_active.set(registry.active)
+        self._metrics.models_waiting.set(len(registry.waiting))
+        if not anew and registry.active == self._seen:
             return
-        found = await self._store.snapshot()
+        found = await self._store.snapshot(registry.active)
         if found is None or found == (self._seen, self._data):
             return
         self._seen, self._data = found

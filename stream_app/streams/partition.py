@@ -371,7 +371,7 @@ class Partition:
         commit = Commit(
             expected=expected,
             offsets={**expected.offsets, **work.offsets},
-            model_version=max(work.model_version, expected.model_version),
+            model_version=work.model_version,
             outbox_first=self._relay.acknowledged,
             states=work.states,
             profiles=work.profiles,

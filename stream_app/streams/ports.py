@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from stream_app.streams.registry import Registry
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -255,15 +257,25 @@ class StateStore(Protocol):
     async def summaries(self, partitions: int) -> list[bytes]:
         """The last `Commit.summary` of each partition, empty where none."""
 
-    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
-        """Store a model snapshot and the trainer's checkpoint, if `version` is exactly the newest
-        stored version + 1. False: another trainer was first; nothing was written."""
+    async def registry(self) -> Registry:
+        """Which versions of the model there are, and which one is in use. A few kilobytes;
+        workers ask about once a second. Raises `Incompatible` when it cannot be read."""
 
     async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
-        """(version, snapshot), the newest by default; None where absent."""
+        """(version, snapshot), the one in use by default; None where absent."""
 
-    async def current_version(self) -> int:
-        """The newest snapshot's version; 0: none. Cheap; workers ask about once a second."""
+    async def update_registry(
+        self,
+        expected: Registry,
+        changed: Registry,
+        *,
+        snapshot: tuple[int, bytes] | None = None,
+        trainer: bytes | None = None,
+    ) -> bool:
+        """Write `changed`, together with a new snapshot and the trainer's checkpoint where they
+        are given, and drop the snapshots that it does not have any more; if the stored registry
+        still has the revision of `expected`. False: somebody else was first; nothing was
+        written."""
 
     async def trainer_checkpoint(self) -> bytes | None:
         """The trainer's checkpoint as last saved, None: never."""

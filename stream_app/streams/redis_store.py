@@ -9,14 +9,14 @@ Keys of partition 3 with the prefix `sa`; the braces make a cluster keep them to
     sa:{3}:names     hash: topic hash -> topic name
     sa:{3}:erased    hash: digest of an account id -> JSON, what remains of it
     sa:deployment    string: JSON with partitions and layout
-    sa:{model}:meta, sa:{model}:snapshots    hashes: version and checkpoint; version -> snapshot
+
+and what `redis_models.py` keeps of the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
-from struct import Struct
 from typing import NoReturn
 
 import msgspec
@@ -24,20 +24,19 @@ import msgspec
 from stream_app.errors import Fenced, Incompatible, Moved, Unavailable
 from stream_app.settings import RedisSettings
 from stream_app.streams.ports import Claim, Commit, Position
+from stream_app.streams.redis_arrays import array
 from stream_app.streams.redis_calls import RedisCalls, Script
+from stream_app.streams.redis_models import RedisModels
 
 _COMMIT = Script.read("commit.lua")
 _CLAIM = Script.read("claim.lua")
 _TRIM = Script.read("trim.lua")
-_SAVE_SNAPSHOT = Script.read("save_snapshot.lua")
 _CHECK = Script.read("check.lua")
 _ACCOUNT = Script(
     "return {redis.call('HGET', KEYS[1], ARGV[1]), redis.call('HGET', KEYS[2], ARGV[1])}"
 )
 
-_RAW_32 = Struct(">BI")  # msgpack: type, length; 0xDB a raw string, 0xDD an array
 _OUTBOX_CHUNK = 250  # entries per call; an entry may be a dead letter of some 100 KB
-_SNAPSHOTS_KEPT = 50
 
 
 class _Deployment(msgspec.Struct):
@@ -45,12 +44,11 @@ class _Deployment(msgspec.Struct):
     layout: str
 
 
-class RedisStore:
+class RedisStore(RedisModels):
     """`StateStore` in Redis. Several stores, in one process or in many, share one prefix."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._calls = RedisCalls(settings)
-        self._prefix = settings.prefix
+        super().__init__(RedisCalls(settings), settings.prefix)
         self._load_chunk = settings.load_chunk
 
     async def start(self) -> None:
@@ -65,7 +63,7 @@ class RedisStore:
                 hint="set maxmemory-policy to noeviction",
             )
         keys = [f"{self._prefix}:{{check}}:hash", f"{self._prefix}:{{check}}:list"]
-        await self._calls.script(_CHECK, keys, _array(["ok"]))
+        await self._calls.script(_CHECK, keys, array(["ok"]))
 
     async def stop(self) -> None:
         await self._calls.stop()
@@ -139,12 +137,12 @@ class RedisStore:
             *(expected.epoch, expected.revision, _offsets(expected.offsets)),
             *(revision, _offsets(commit.offsets), commit.model_version, commit.outbox_first),
             commit.summary,
-            _array(chain.from_iterable(commit.states)),
-            _array(chain.from_iterable(commit.profiles)),
-            _array(commit.removed),
-            _array(commit.outbox),
-            _array(chain.from_iterable((str(code), name) for code, name in commit.names)),
-            _array(chain.from_iterable(commit.erased)),
+            array(chain.from_iterable(commit.states)),
+            array(chain.from_iterable(commit.profiles)),
+            array(commit.removed),
+            array(commit.outbox),
+            array(chain.from_iterable((str(code), name) for code, name in commit.names)),
+            array(chain.from_iterable(commit.erased)),
         )
         if code != b"OK":
             _refused(partition, expected.epoch, code, detail)
@@ -191,31 +189,6 @@ class RedisStore:
         keys = [self._keys(partition, "meta")[0] for partition in range(partitions)]
         return [await self._calls.call(key, "HGET", key, "summary") or b"" for key in keys]
 
-    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
-        keys = self._keys("model", "meta", "snapshots")
-        args = (version, snapshot, trainer, _SNAPSHOTS_KEPT)
-        return bool(await self._calls.script(_SAVE_SNAPSHOT, keys, *args))
-
-    async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
-        if version is None:
-            version = await self.current_version()
-        (key,) = self._keys("model", "snapshots")
-        stored = await self._calls.call(key, "HGET", key, version)
-        return None if stored is None else (version, stored)
-
-    async def current_version(self) -> int:
-        (key,) = self._keys("model", "meta")
-        return int(await self._calls.call(key, "HGET", key, "version") or 0)
-
-    async def trainer_checkpoint(self) -> bytes | None:
-        (key,) = self._keys("model", "meta")
-        stored: bytes | None = await self._calls.call(key, "HGET", key, "trainer")
-        return stored
-
-    async def save_trainer_checkpoint(self, trainer: bytes) -> None:
-        (key,) = self._keys("model", "meta")
-        await self._calls.call(key, "HSET", key, "trainer", trainer, write=True)
-
     def _keys(self, tag: int | str, *kinds: str) -> list[str]:
         return [f"{self._prefix}:{{{tag}}}:{kind}" for kind in kinds]
 
@@ -234,21 +207,6 @@ def _position(fields: Sequence[bytes | None]) -> Position:
 def _offsets(offsets: Mapping[str, int]) -> bytes:
     """The stored form. Sorted, because the script compares it byte by byte."""
     return msgspec.json.encode(dict(offsets), order="deterministic")
-
-
-def _array(values: Iterable[str | bytes]) -> bytes:
-    """A msgpack array, or nothing at all when empty.
-
-    Bytes go as raw strings: the cmsgpack in Redis is older than msgpack's type for binary data,
-    which a msgpack library of today would use.
-    """
-    parts: list[bytes] = [b""]
-    for value in values:
-        raw = value.encode() if isinstance(value, str) else value
-        parts += (_RAW_32.pack(0xDB, len(raw)), raw)
-    count = len(parts) // 2
-    parts[0] = _RAW_32.pack(0xDD, count) if count else b""
-    return b"".join(parts)
 
 
 def _refused(partition: int, epoch: int, code: bytes, detail: bytes) -> NoReturn:

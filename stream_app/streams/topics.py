@@ -8,7 +8,8 @@ from typing import Literal
 Role = Literal["input", "forwarded", "control", "output", "training", "model", "refused"]
 """input: producers write, workers read. forwarded: workers write and read. control: operators
 write, workers read (and write: what has the wrong key). training: workers write,
-the trainer reads. model: the trainer writes. output and refused: workers write, others read."""
+the trainer reads. model: the trainer and operators write. output and refused: workers write,
+others read."""
 
 _MIB = 1024 * 1024
 
@@ -124,8 +125,9 @@ ACCOUNT_SEGMENTS = Topic(
 SEGMENT_MODELS = Topic(
     "segment-models",
     "model",
-    "Every version of the segment model, in order. All are kept: a change names the version that "
-    "decided it, and replay can use any of them.",
+    "Every version of the segment model, which of them came into use, and what became of the "
+    "segments then; in order, told apart by `ce_type`. All are kept: a change names the version "
+    "that decided it, and replay can use any of them.",
     partitions=1,
     max_message_bytes=_INPUT_BYTES,
 )

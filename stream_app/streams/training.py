@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from stream_app.changes.types import FeatureSample
+from stream_app.changes.types import FeatureSample, Why
 from stream_app.errors import StreamAppError, Unavailable, UsageError
-from stream_app.events.instants import parse
+from stream_app.events.instants import parse, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.snapshot import Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
+from stream_app.streams.announcing import announce
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.messages import Messages
-from stream_app.streams.ports import Publisher, StateStore
+from stream_app.streams.ports import Clock, Publisher, StateStore
+from stream_app.streams.registry import BY_TRAINER, Registry
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +39,14 @@ class Training:
         store: StateStore,
         publisher: Publisher,
         messages: Messages,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._store, self._publisher, self._messages = store, publisher, messages
+        self._clock = clock
         self._trainer: Trainer | None = None
+        self._trained = 0
+        """The newest version of a trainer that this one goes on from."""
         self._saved_at = 0
 
     async def run(self, batches: AsyncIterator[Sequence[bytes]]) -> None:
@@ -77,16 +83,17 @@ class Training:
         Incompatible
             The stored checkpoint belongs to other features.
         """
-        trainer = self._trainer = self._trainer or await self._restore()
-        read = [sample for data in samples if (sample := _read(data)) is not None]
-        if not read:
-            return None
-        vectors, at_us = [vector for vector, _ in read], [instant for _, instant in read]
         try:
+            registry = await self._announce(await self._store.registry())
+            trainer = await self._trainer_at(registry)
+            read = [sample for data in samples if (sample := _read(data)) is not None]
+            if not read:
+                return None
+            vectors, at_us = [vector for vector, _ in read], [instant for _, instant in read]
             # In a thread: a warm start takes a second, and heartbeats share the loop.
             snapshot = await asyncio.to_thread(trainer.learn, vectors, at_us)
             if snapshot is not None:
-                return await self._issue(trainer, snapshot)
+                return await self._issue(trainer, snapshot, registry)
             if trainer.vectors - self._saved_at >= _CHECKPOINT_VECTORS:
                 await self._save(trainer)
         except BaseException:
@@ -94,44 +101,52 @@ class Training:
             raise
         return None
 
-    async def _issue(self, trainer: Trainer, snapshot: Snapshot) -> Snapshot | None:
-        saved = await self._store.save_snapshot(
-            snapshot.version, write_snapshot(snapshot), trainer.checkpoint()
+    async def _trainer_at(self, registry: Registry) -> Trainer:
+        """The trainer, as far as the registry has come."""
+        if self._trainer is not None and registry.trained != self._trained:
+            log.warning("models were issued by another trainer since version %d", self._trained)
+            self._trainer = None
+        if self._trainer is None:
+            self._trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
+            self._trained, self._saved_at = registry.trained, self._trainer.vectors
+        self._trainer.version = registry.newest  # operators issue versions, too
+        return self._trainer
+
+    async def _issue(
+        self, trainer: Trainer, snapshot: Snapshot, registry: Registry
+    ) -> Snapshot | None:
+        changed = registry.issued(snapshot.version, by_trainer=True)
+        if not registry.pinned:
+            why: Why = "moved" if snapshot.cause == "online" else "trained"
+            now = to_rfc3339(self._clock.now_us())
+            changed = changed.activated(snapshot.version, now, BY_TRAINER, why)
+        saved = await self._store.update_registry(
+            registry,
+            changed,
+            snapshot=(snapshot.version, write_snapshot(snapshot)),
+            trainer=trainer.checkpoint(),
         )
         if not saved:
-            log.warning("model version %d was issued by another trainer", snapshot.version)
+            log.warning("model version %d was issued by somebody else", snapshot.version)
             self._trainer = None
             return None
-        self._saved_at = trainer.vectors
-        await self._publisher.publish([self._messages.model(snapshot)])
+        self._trained, self._saved_at = snapshot.version, trainer.vectors
         names = ", ".join(segment.name for segment in snapshot.segments)
         log.info("model version %d after %d vectors: %s", snapshot.version, snapshot.vectors, names)
+        await self._announce(changed.next())
         return snapshot
+
+    async def _announce(self, registry: Registry) -> Registry:
+        return await announce(registry, self._store, self._publisher, self._messages)
 
     async def _save(self, trainer: Trainer) -> None:
         """Store the checkpoint, unless somebody else trains by now: it would undo his."""
-        if await self._store.current_version() != trainer.version:
-            log.warning("models were issued by another trainer since version %d", trainer.version)
+        if (await self._store.registry()).trained != self._trained:
+            log.warning("models were issued by another trainer since version %d", self._trained)
             self._trainer = None
             return
         await self._store.save_trainer_checkpoint(trainer.checkpoint())
         self._saved_at = trainer.vectors
-
-    async def _restore(self) -> Trainer:
-        trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
-        newest = await self._store.current_version()
-        if trainer.version < newest:
-            # Between `_save`'s question and its write, another trainer issued a version.
-            log.warning("the checkpoint is of version %d, not %d", trainer.version, newest)
-            trainer.version = newest
-        if trainer.version:
-            # A crash may have come between storing the newest version and publishing it.
-            found = await self._store.snapshot(trainer.version)
-            if found is not None:
-                snapshot = msgspec.json.decode(found[1], type=Snapshot)
-                await self._publisher.publish([self._messages.model(snapshot)])
-        self._saved_at = trainer.vectors
-        return trainer
 
 
 def _read(data: bytes) -> tuple[list[float], int] | None:

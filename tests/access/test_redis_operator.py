@@ -1,5 +1,5 @@
-"""deploy/redis/users.acl: the user for `erase`, `reconcile`, `dlq` and `report` has what it needs
-alone."""
+"""deploy/redis/users.acl: the user for `erase`, `reconcile`, `dlq`, `report` and `model` has what it
+needs alone."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from stream_app.streams.reconcile import Reconciler
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.replay_marks import ReplayMarks
 from tests.access.test_redis_users import REFUSED, commands, settings
+from tests.models import save_model
 from tests.services import Service
 from tests.services.redis_users import OPERATOR, READER, as_user, install_users
 
@@ -45,7 +46,7 @@ def operator(own_redis: Service, admin: Redis) -> Iterator[str]:
 @pytest.fixture
 def selectors(admin: Redis) -> None:
     if int(admin.info("server")["redis_version"].split(".")[0]) < 7:
-        pytest.skip("Redis 6.2 has no selectors: there, `dlq replay` needs the workers' user")
+        pytest.skip("Redis 6.2 has no selectors: there, what writes needs the workers' user")
 
 
 async def filled(service: Service) -> None:
@@ -98,6 +99,17 @@ async def replay(service: Service) -> None:
         await marks.stop()
 
 
+async def change_models(service: Service) -> None:
+    """What `model` asks of Redis besides."""
+    store = RedisStore(settings(service, OPERATOR))
+    try:
+        assert await save_model(store, 1, b"{}")
+        assert await save_model(store, 2, b"{}", activate=False)
+        assert await store.snapshot(2) == (2, b"{}")
+    finally:
+        await store.stop()
+
+
 async def test_it_can_erase_and_reconcile(own_redis: Service, admin: Redis, operator: str) -> None:
     await filled(own_redis)
     admin.execute_command("ACL", "LOG", "RESET")
@@ -123,6 +135,13 @@ async def test_it_can_replay(own_redis: Service) -> None:
     await replay(own_redis)
 
 
+@pytest.mark.usefixtures("selectors", "operator")
+async def test_it_can_change_models(own_redis: Service, admin: Redis) -> None:
+    admin.execute_command("ACL", "LOG", "RESET")
+    await change_models(own_redis)
+    assert admin.execute_command("ACL", "LOG") == []
+
+
 @pytest.mark.parametrize("command", commands(OPERATOR))
 async def test_it_needs_each_of_its_commands(
     own_redis: Service, admin: Redis, operator: str, command: str
@@ -135,12 +154,14 @@ async def test_it_needs_each_of_its_commands(
 
 
 @pytest.mark.usefixtures("selectors")
-async def test_it_needs_the_right_to_write_marks(
+async def test_it_needs_the_right_to_write_marks_and_models(
     own_redis: Service, admin: Redis, operator: str
 ) -> None:
     admin.execute_command("ACL", "SETUSER", operator, "clearselectors")
     with pytest.raises(ConfigError, match=REFUSED):
         await replay(own_redis)
+    with pytest.raises(ConfigError, match=REFUSED):
+        await change_models(own_redis)
 
 
 @pytest.mark.parametrize("name", [OPERATOR, READER])
@@ -150,6 +171,8 @@ async def test_it_needs_the_right_to_write_marks(
         "SET sa:{3}:meta x",
         "SET sa:deployment x",
         "SET sa:{model}:meta x",
+        "SET sa:{model}:registry x",
+        "HSET sa:{model}:meta trainer x",
         "EVAL return(redis.call('SET',KEYS[1],'x')) 1 sa:{3}:meta",
         "EVAL return(redis.call('SET','sa:deployment','x')) 0",
         "EVAL return(redis.call('HSET',KEYS[1],'a','b')) 1 sa:{3}:state",

@@ -18,19 +18,24 @@ from stream_app.features.table import LAYOUT
 from stream_app.settings import RedisSettings
 from stream_app.streams.ports import Commit, StateStore
 from stream_app.streams.redis_store import RedisStore
+from tests.models import save_model
 from tests.services import Service
 from tests.services.redis_users import FOLDER, METRICS, OPERATOR, READER, WORKER, as_user, rules
 
 TEMPLATE = (FOLDER / "users.acl").read_text()
+EVERYWHERE = re.sub(r"\(.*\)", "", TEMPLATE)
+"""Without the rights on some keys alone."""
 USERS = re.findall(r"^user (\S+) on ", TEMPLATE, re.MULTILINE)
 REFUSED = r"(?i)perm|can't run|can't access"
 P = 3
+MARKS = "(~sa:{dlq}:* +set)"
+MODELS = "(~sa:{model}:registry ~sa:{model}:snapshots +hset +hdel)"
+"""What an operator may write."""
 
 
 def commands(name: str) -> list[str]:
     """What a user may do on all its keys, e.g. `hset`."""
-    everywhere = re.sub(r"\(.*\)", "", TEMPLATE)
-    return [rule[1:] for rule in rules(name, everywhere) if rule.startswith("+")]
+    return [rule[1:] for rule in rules(name, EVERYWHERE) if rule.startswith("+")]
 
 
 # The file
@@ -39,7 +44,7 @@ def commands(name: str) -> list[str]:
 def test_nobody_has_more_than_it_needs() -> None:
     assert USERS == [WORKER, READER, OPERATOR, METRICS]
     for name in USERS:
-        given = rules(name, TEMPLATE)
+        given = rules(name, EVERYWHERE)
         assert "-@all" in given
         assert "resetchannels" in given
         assert not [rule for rule in given if rule.startswith("+@") or "nopass" in rule]
@@ -47,8 +52,8 @@ def test_nobody_has_more_than_it_needs() -> None:
         assert keys == ([] if name == METRICS else ["~sa:*"])
     writing = {"set", "hset", "hdel", "rpush", "ltrim"}
     assert not writing & {*commands(READER), *commands(OPERATOR), *commands(METRICS)}
-    assert re.findall(r"^user (\S+) .*(\(.*)", TEMPLATE, re.MULTILINE) == [
-        (OPERATOR, "(~sa:{dlq}:* +set)")
+    assert re.findall(r"^user (\S+) .*?(\(.*)", TEMPLATE, re.MULTILINE) == [
+        (OPERATOR, f"{MARKS} {MODELS}")
     ]
 
 
@@ -73,9 +78,10 @@ def test_the_script_takes_another_prefix_and_refuses_an_empty_password(tmp_path:
     call = ["/bin/sh", str(FOLDER / "users.sh"), str(tmp_path), "staging"]
     made = subprocess.run(call, capture_output=True, text=True, check=True).stdout
     assert "~staging:*" in made
-    assert "(~staging:{dlq}:* +set)" in made
+    ours = f" {MARKS} {MODELS}".replace("sa:", "staging:")
+    assert ours in made
     old = subprocess.run([*call, "6.2.5"], capture_output=True, text=True, check=True).stdout
-    assert old == made.replace(" (~staging:{dlq}:* +set)", ""), "6.2 knows no selectors"
+    assert old == made.replace(ours, ""), "6.2 knows no selectors"
     assert "~sa:" not in made
     assert "secret-of" not in made
     assert "SHA256_OF" not in made
@@ -118,8 +124,8 @@ async def everything(store: RedisStore) -> None:
     assert await store.names(P) == {7: "pricing"}
     assert await store.erased(P, "digest") == b"{}"
     assert await store.summaries(8)
-    assert await store.save_snapshot(1, b"{}", b"{}")
-    assert await store.current_version() == 1
+    assert await save_model(store, 1, b"{}", b"{}")
+    assert (await store.registry()).newest == 1
     assert await store.snapshot() == (1, b"{}")
     await store.save_trainer_checkpoint(b"{}")
     assert await store.trainer_checkpoint() == b"{}"

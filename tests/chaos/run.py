@@ -36,6 +36,7 @@ from tests.chaos.progress import Progress
 from tests.chaos.report import Outcome
 from tests.chaos.setup import MODEL, PARTITIONS, PREFIX, Options
 from tests.chaos.verify import ACCOUNTS, CHANGES, FORWARDED, LETTERS, SPIKES, verify
+from tests.models import save_model
 from tests.services import Service, kafka, redis
 
 _CONSUMED = topics.consumed(PREFIX)
@@ -108,7 +109,7 @@ class _Run:
         kafka_settings = self._settings.kafka
         await create_topics(kafka_settings, topics.with_prefix(PREFIX), partitions=PARTITIONS)
         store = RedisStore(self._settings.redis)
-        await store.save_snapshot(1, write_snapshot(MODEL), b"")
+        await save_model(store, 1, write_snapshot(MODEL), b"")
         await store.stop()
         seconds = self._options.seconds
         now_us = time_ns() // 1_000

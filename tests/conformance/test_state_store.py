@@ -3,94 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from pydantic import SecretStr
-from redis.asyncio import Redis
 
 from stream_app.errors import Fenced, Incompatible, Moved
-from stream_app.settings import RedisSettings
-from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.ports import Commit, Position, StateStore
-from stream_app.streams.redis_store import RedisStore
+from tests.conformance.stores import ALL_BYTES, Backend
 
-ALL_BYTES = bytes(range(256))
 P = 3
 """The partition of most tests."""
-
-
-class Backend(Protocol):
-    """An adapter under test."""
-
-    async def store(self) -> StateStore:
-        """A further client of the same data."""
-
-    async def picture(self) -> Any:
-        """Everything that is stored, to be compared."""
-
-    async def set_back(self) -> None:
-        """To what it was before anything was stored."""
-
-
-class InMemory:
-    def __init__(self) -> None:
-        self.one = MemoryStore(lambda: time.time_ns() // 1_000)
-
-    async def store(self) -> StateStore:
-        return self.one
-
-    async def picture(self) -> Any:
-        return copy.deepcopy(vars(self.one))
-
-    async def set_back(self) -> None:
-        self.one._partitions.clear()
-
-
-class InRedis:
-    """Stores log in as workers do (deploy/redis/users.acl)."""
-
-    def __init__(self, url: str, worker_url: str) -> None:
-        self.admin = Redis.from_url(url)
-        self.settings = RedisSettings(url=SecretStr(worker_url), load_chunk=100)
-        self.stores: list[RedisStore] = []
-
-    async def store(self) -> StateStore:
-        store = RedisStore(self.settings)
-        self.stores.append(store)
-        await store.start()
-        return store
-
-    async def picture(self) -> Any:
-        return {key: await self.admin.dump(key) for key in await self.admin.keys("*")}
-
-    async def set_back(self) -> None:
-        await self.admin.flushdb()
-
-    async def close(self) -> None:
-        for store in self.stores:
-            await store.stop()
-        await self.admin.aclose()
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.integration)])
-async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    if request.param == "memory":
-        yield InMemory()
-        return
-    urls = (request.getfixturevalue(name) for name in ("redis_url", "worker_redis_url"))
-    in_redis = InRedis(*urls)
-    yield in_redis
-    await in_redis.close()
-
-
-@pytest.fixture
-async def store(backend: Backend) -> StateStore:
-    return await backend.store()
 
 
 def after(position: Position, **changes: Any) -> Commit:
@@ -442,45 +365,3 @@ async def test_the_deployment_is_remembered(backend: Backend) -> None:
         with pytest.raises(Incompatible):
             await store.register(partitions, layout)
     assert await store.deployment() == (8, "layout-1")
-
-
-async def test_of_two_trainers_one_saves_a_version(backend: Backend) -> None:
-    one, two = await backend.store(), await backend.store()
-    assert await one.current_version() == 0
-    assert await one.snapshot() is None
-    assert await one.trainer_checkpoint() is None
-    saved = await asyncio.gather(
-        one.save_snapshot(1, b"one", b"trainer of one"),
-        two.save_snapshot(1, b"two", b"trainer of two"),
-    )
-    assert sorted(saved) == [False, True]
-    winner = b"one" if saved[0] else b"two"
-    assert await two.snapshot() == (1, winner)
-    assert await one.trainer_checkpoint() == b"trainer of " + winner
-
-
-async def test_versions_follow_one_another(backend: Backend, store: StateStore) -> None:
-    assert await store.save_snapshot(1, ALL_BYTES, ALL_BYTES)
-    before = await backend.picture()
-    for version in (0, 1, 3):
-        assert not await store.save_snapshot(version, b"wrong", b"wrong")
-    assert await backend.picture() == before
-    assert await store.save_snapshot(2, b"second", b"trainer")
-    assert await store.current_version() == 2
-    assert await store.snapshot() == (2, b"second")
-    assert await store.snapshot(1) == (1, ALL_BYTES)
-    assert await store.snapshot(3) is None
-
-
-async def test_the_last_50_snapshots_are_kept(store: StateStore) -> None:
-    for version in range(1, 53):
-        assert await store.save_snapshot(version, b"%d" % version, b"")
-    assert await store.snapshot(2) is None
-    assert await store.snapshot(3) == (3, b"3")
-    assert await store.snapshot() == (52, b"52")
-
-
-async def test_a_checkpoint_is_saved_without_a_snapshot(store: StateStore) -> None:
-    await store.save_trainer_checkpoint(ALL_BYTES)
-    assert await store.trainer_checkpoint() == ALL_BYTES
-    assert await store.current_version() == 0

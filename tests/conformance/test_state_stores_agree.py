@@ -15,6 +15,7 @@ from stream_app.errors import StreamAppError
 from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.ports import Commit, Position, StateStore
 from tests.conformance.redis_help import store_at
+from tests.models import save_model
 
 ACCOUNTS = ("acme", "globex", "initech")
 
@@ -87,7 +88,7 @@ async def answers(store: StateStore, script: list[tuple[str, int, Any]]) -> list
             elif name == "trim":
                 await store.trim(0, at.epoch, max(0, at.outbox_first + argument))
             elif name == "save_snapshot":
-                seen.append(await store.save_snapshot(argument, b"s%d" % owner, b"t%d" % owner))
+                seen.append(await save_model(store, argument, b"s%d" % owner, b"t%d" % owner))
             else:
                 if name == "look, then commit":
                     at = replace(await store.position(0), epoch=at.epoch)
@@ -108,6 +109,7 @@ async def everything(store: StateStore) -> object:
         dict([pair async for chunk in store.load(0) for pair in chunk]),
         {account: await store.erased(0, account) for account in ACCOUNTS},
         await store.summaries(1),
+        await store.registry(),
         await store.snapshot(),
         await store.trainer_checkpoint(),
     )

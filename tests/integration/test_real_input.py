@@ -35,6 +35,7 @@ from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.ports import Message
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.replay import Outputs, Replay
+from tests.models import save_model
 from tests.online_retail import online_retail_lines
 
 PARTITIONS = 8
@@ -120,7 +121,7 @@ async def compare(
 ) -> None:
     topic_prefix = kafka.topic_prefix
     await create_topics(kafka, topics.with_prefix(topic_prefix), partitions=PARTITIONS)
-    await store.save_snapshot(1, write_snapshot(replayed.snapshot), b"")
+    await save_model(store, 1, write_snapshot(replayed.snapshot), b"")
     await publish(kafka, replayed.lines)
 
     environment = {

@@ -38,6 +38,7 @@ from tests.integration.test_real_input import (
     settled,
     worker_process,
 )
+from tests.models import save_model
 from tests.services import kafka
 from tests.services.base import free_port
 
@@ -246,7 +247,7 @@ async def run_on(stack: Stack, replayed: Replayed, tmp_path: Path) -> AsyncItera
     """Topics and the model."""
     await stack.create_topics()
     store = RedisStore(stack.redis)
-    await store.save_snapshot(1, write_snapshot(replayed.snapshot), b"")
+    await save_model(store, 1, write_snapshot(replayed.snapshot), b"")
     yield Run(stack, store, replayed, tmp_path)
     await store.stop()
 

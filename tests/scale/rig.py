@@ -21,6 +21,7 @@ from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.ports import EventLog, Publisher, StateStore
 from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.worker import Worker
+from tests.models import save_model
 from tests.scale.accounts import MODEL
 from tests.scale.loop import now
 from tests.scale.spies import LogSpy, Notes, PublisherSpy, StoreSpy
@@ -109,7 +110,7 @@ class Rig:
                 count = self.partitions if topic.partitions > 1 else 1
                 self.broker.create_topic(topic.name, count, max_records=100_000)
         await self.store.start()
-        assert await self.store.save_snapshot(MODEL.version, write_snapshot(MODEL), b"")
+        assert await save_model(self.store, MODEL.version, write_snapshot(MODEL), b"")
 
     @asynccontextmanager
     async def holding(self) -> AsyncIterator[Holder]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,10 +16,11 @@ from stream_app.events.decode import Decoder, Pseudonyms, Reason, Rejection
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.features.table import FeatureTable
 from stream_app.schemas import documents
-from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
+from stream_app.segments.snapshot import Assigner, Lineage, SegmentModel, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.messages import Messages
 from stream_app.streams.ports import Message
+from stream_app.streams.registry import Activation
 from stream_app.traffic import Traffic, TrafficConfig
 from tests.schemas.checks import NAMES, check_published, is_valid, validator
 
@@ -66,7 +68,7 @@ def published() -> list[Message]:
     decoder, columns, engine = Decoder({}), Columns(pseudonyms), Engine(Settings())
     table, messages = FeatureTable(), Messages("", pseudonyms)
     models = [Assigner(model(1, 0.2, 1.0), 0.2), Assigner(model(2, 0.1, 0.6, 1.4), 0.2)]
-    out, latest, end = [messages.model(a.snapshot) for a in models], 0, config.start_us
+    out, latest, end = list(of_models(messages, models)), 0, config.start_us
     records = [r._replace(topic="") for r in Traffic(config).records(days=21)]
     for start in range(0, len(records), 2_000):
         part = records[start : start + 2_000]
@@ -87,6 +89,24 @@ def published() -> list[Message]:
         out += messages.of(effects)
         if not len(effects.touched):
             return out
+
+
+def of_models(messages: Messages, models: list[Assigner]) -> Iterator[Message]:
+    """All that is published of two versions that came into use."""
+    for number, snapshot in enumerate((a.snapshot for a in models), 1):
+        activation = Activation(
+            number=number, version=number, previous=number - 1, at=AT, by="trainer", why="trained"
+        )
+        steps = [
+            Lineage(kind="created", segment=1, name="new"),
+            Lineage(kind="retired", segment=7, name="old"),
+            Lineage(kind="split", segment=7, name="old", others=[1, 2]),
+            Lineage(kind="merged", segment=7, name="old", others=[1]),
+            Lineage(kind="renamed", segment=1, name="new", before="old"),
+        ]
+        yield messages.model(snapshot)
+        yield from messages.lineage(msgspec.structs.replace(snapshot, lineage=steps), AT)
+        yield messages.activation(activation, snapshot)
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,13 @@ _CALLS = {
     "position": 3,
     "poll": 40,
     "seek": 5,
-    "current_version": 20,
+    "registry": 20,
     "end_offsets": 10,
     "register": 3,
     "join": 3,
 }
 _TRAINER_CALLS = {
-    "save_snapshot": 3,
+    "update_registry": 3,
     "trainer_checkpoint": 3,
     "snapshot": 6,
     "publish": 12,
@@ -68,7 +68,7 @@ _STORE_CALLS = (
     "trim",
     "load",
     "position",
-    "current_version",
+    "registry",
     "snapshot",
     "register",
 )
@@ -119,7 +119,7 @@ def _refused(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
 
 
 def _unknown(random: Random, kind: str, calls: dict[str, int]) -> list[Fault]:
-    ops = ("commit", "commit", "commit", "claim", "trim", "save_snapshot")
+    ops = ("commit", "commit", "commit", "claim", "trim", "update_registry")
     found = _call(random, calls, ops)
     variant = random.choice(("applied", "not applied", "applied late"))
     return [

@@ -20,6 +20,7 @@ from stream_app.features.table import ACCOUNT
 from stream_app.streams.memory_log import MemoryLog, MemoryRecord
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Claim, Commit, Listener, Message, Position, Record
+from stream_app.streams.registry import Registry
 from tests.simulation.constants import START_US
 
 if TYPE_CHECKING:
@@ -143,9 +144,12 @@ class Store:
     async def summaries(self, partitions: int) -> list[bytes]:
         return await self._call("summaries", lambda: self._store.summaries(partitions))
 
-    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
+    async def registry(self) -> Registry:
+        return await self._call("registry", self._store.registry)
+
+    async def update_registry(self, *registries: Registry, **written: Any) -> bool:
         return await self._write(
-            "save_snapshot", lambda: self._store.save_snapshot(version, snapshot, trainer)
+            "update_registry", lambda: self._store.update_registry(*registries, **written)
         )
 
     async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
@@ -153,9 +157,6 @@ class Store:
         if found is not None:
             self._models[found[0]] = found[1]
         return found
-
-    async def current_version(self) -> int:
-        return await self._call("current_version", self._store.current_version)
 
     async def trainer_checkpoint(self) -> bytes | None:
         return await self._call("trainer_checkpoint", self._store.trainer_checkpoint)

@@ -22,6 +22,7 @@ from stream_app.streams.messages import Messages
 from stream_app.streams.ports import Message
 from stream_app.streams.training import Training
 from stream_app.streams.worker import Worker as RealWorker
+from tests.models import save_model
 from tests.simulation.constants import HEALED_AT, PARTITIONS, SESSION_SECONDS, START_US
 from tests.simulation.controls import CONTROLS
 from tests.simulation.faults import Fault, Phase
@@ -99,6 +100,7 @@ class Trainer(Process):
             Store(self),  # type: ignore[arg-type]
             Publisher(self),  # type: ignore[arg-type]
             Messages("", Pseudonyms()),
+            Clock(world),
         )
 
     async def main(self) -> None:
@@ -253,9 +255,7 @@ class World:
         store, plan = self.ledger.store, self.plan
         if plan.model:
             snapshot, checkpoint = trained() if plan.shape.mixed else (FIXED_MODEL, b"")
-            _at_once(store.save_snapshot(1, snapshot, checkpoint))
-            if plan.shape.mixed:
-                self.broker.append(_MODELS, b"model", snapshot, (("ce_id", b"model:1"),))
+            _at_once(save_model(store, 1, snapshot, checkpoint))
         for at, together in groupby(plan.records, key=lambda record: record.at):
             self.soon(at, functools.partial(self._produce, list(together)))
         for fault in self._by_time:
@@ -311,9 +311,7 @@ class World:
         return ""
 
     def _model_published(self) -> bool:
-        stored = self.ledger.store._snapshots
-        values = [record.value for record in self.broker.read_all(_MODELS)]
-        return not stored or stored[max(stored)] in values
+        return not self.ledger.store._registry.unannounced
 
     def _end(self) -> None:
         processes = [*self._slots.values(), *([self._trainer] if self._trainer else [])]

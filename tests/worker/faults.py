@@ -11,12 +11,13 @@ import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from stream_app.errors import Unavailable
 from stream_app.streams.memory_log import MemoryLog, MemoryPublisher
 from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.ports import Claim, Commit, Listener, Message, Position, Record
+from stream_app.streams.registry import Registry
 
 T = TypeVar("T")
 Call = Callable[[], Awaitable[T]]
@@ -181,16 +182,16 @@ class FaultyStore:
     async def summaries(self, partitions: int) -> list[bytes]:
         return await self._calls.make("summaries", lambda: self._store.summaries(partitions))
 
-    async def save_snapshot(self, version: int, snapshot: bytes, trainer: bytes) -> bool:
+    async def registry(self) -> Registry:
+        return await self._calls.make("registry", self._store.registry)
+
+    async def update_registry(self, *registries: Registry, **written: Any) -> bool:
         return await self._calls.make(
-            "save_snapshot", lambda: self._store.save_snapshot(version, snapshot, trainer)
+            "update_registry", lambda: self._store.update_registry(*registries, **written)
         )
 
     async def snapshot(self, version: int | None = None) -> tuple[int, bytes] | None:
         return await self._calls.make("snapshot", lambda: self._store.snapshot(version))
-
-    async def current_version(self) -> int:
-        return await self._calls.make("current_version", self._store.current_version)
 
     async def trainer_checkpoint(self) -> bytes | None:
         return await self._calls.make("trainer_checkpoint", self._store.trainer_checkpoint)

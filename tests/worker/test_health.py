@@ -29,7 +29,7 @@ async def test_a_worker_is_ready_when_all_its_partitions_are_read(world: World) 
     assert not node.worker.ready
 
 
-@pytest.mark.parametrize("call", ["poll", "current_version"])
+@pytest.mark.parametrize("call", ["poll", "registry"])
 async def test_a_worker_that_does_not_reach_kafka_or_redis_is_not_ready(
     world: World, call: str
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from stream_app.changes.types import SegmentChange
 from stream_app.segments.snapshot import Snapshot, write_snapshot
 from stream_app.streams import topics
+from tests.models import save_model
 from tests.worker.model import RESTLESS
 from tests.worker.outcome import outcome
 from tests.worker.scenario import scenario
@@ -27,7 +28,7 @@ MISFITS = {
 
 
 async def issue(world: World, snapshot: Snapshot) -> None:
-    assert await world.store.save_snapshot(snapshot.version, write_snapshot(snapshot), b"")
+    assert await save_model(world.store, snapshot.version, write_snapshot(snapshot), b"")
 
 
 async def test_accounts_are_unsegmented_before_there_is_a_model() -> None:
@@ -71,7 +72,7 @@ async def test_a_model_that_does_not_fit_is_refused_and_the_old_one_stays(misfit
     node = await world.node().start()
     await world.settle()
     before = outcome(world)
-    assert await world.store.save_snapshot(2, misfit, b"")
+    assert await save_model(world.store, 2, misfit, b"")
     await until(lambda: node.count("snapshots_refused_total") > 0)
     await asyncio.sleep(10.0)
     assert node.count("snapshots_refused_total") == 1, "refused once, not every second"

@@ -17,13 +17,15 @@ from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
 from stream_app.streams import topics
-from stream_app.streams.memory_log import MemoryBroker, MemoryPublisher
+from stream_app.streams.memory_log import MemoryBroker, MemoryPublisher, MemoryRecord
 from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.messages import Messages
 from stream_app.streams.training import Training
+from tests.models import newest_version
 from tests.schemas.checks import check_published
 from tests.worker.faults import Calls, FaultyPublisher, FaultyStore
 from tests.worker.scenario import START_US, scenario
+from tests.worker.virtual import VirtualClock
 from tests.worker.world import World, until, with_worker
 
 SETTINGS = SegmentSettings(warm_start_vectors=50, snapshot_vectors=20, snapshot_shift=0.0)
@@ -45,12 +47,23 @@ class House:
             FaultyStore(self.store, calls),
             FaultyPublisher(MemoryPublisher(self.broker), calls),
             Messages("", Pseudonyms()),
+            VirtualClock(START_US),
         )
 
     @property
     def published(self) -> list[int]:
         """Versions on `segment-models`, repetitions included."""
-        return [json.loads(r.value or b"")["version"] for r in self.broker.read_all(MODELS)]
+        return [json.loads(record.value or b"")["version"] for record in self.versions]
+
+    @property
+    def versions(self) -> list[MemoryRecord]:
+        """Their records, without those of what happened to them."""
+        return self.of_type("stream-app.segment.model")
+
+    def of_type(self, type_: str) -> list[MemoryRecord]:
+        """Records of `segment-models`."""
+        records = self.broker.read_all(MODELS)
+        return [record for record in records if dict(record.headers)["ce_type"] == type_.encode()]
 
 
 @pytest.fixture
@@ -77,10 +90,10 @@ async def learn(trainer: Training, given: list[bytes]) -> None:
 
 async def test_models_are_stored_and_published_one_after_the_other(house: House) -> None:
     await learn(house.trainer(), samples(200))
-    newest = await house.store.current_version()
+    newest = await newest_version(house.store)
     assert newest > 3
     assert house.published == list(range(1, newest + 1))
-    for record in house.broker.read_all(MODELS):
+    for record in house.versions:
         check_published(record.key, record.value, record.headers)
         found = await house.store.snapshot(json.loads(record.value or b"")["version"])
         assert found is not None
@@ -90,17 +103,17 @@ async def test_models_are_stored_and_published_one_after_the_other(house: House)
 async def test_there_is_no_model_before_enough_was_seen(house: House) -> None:
     await learn(house.trainer(), samples(40))
     assert house.published == []
-    assert await house.store.current_version() == 0
+    assert await newest_version(house.store) == 0
 
 
 async def test_of_two_trainers_at_once_each_version_comes_from_one(house: House) -> None:
     one, two = house.trainer(), house.trainer()
     for start in range(0, 300, 10):
         await asyncio.gather(one.learn(samples(10, start)), two.learn(samples(10, 1_000 + start)))
-    newest = await house.store.current_version()
+    newest = await newest_version(house.store)
     assert newest > 3
     assert list(dict.fromkeys(house.published)) == list(range(1, newest + 1))
-    for record in house.broker.read_all(MODELS):
+    for record in house.versions:
         stored = await house.store.snapshot(json.loads(record.value or b"")["version"])
         assert stored is not None
         assert stored[1] == record.value
@@ -108,9 +121,9 @@ async def test_of_two_trainers_at_once_each_version_comes_from_one(house: House)
 
 async def test_a_restarted_trainer_goes_on_from_its_checkpoint(house: House) -> None:
     await learn(house.trainer(), samples(70))
-    before = await house.store.current_version()
+    before = await newest_version(house.store)
     await learn(house.trainer(), samples(130, 70))
-    assert await house.store.current_version() > before
+    assert await newest_version(house.store) > before
     found = await house.store.snapshot()
     assert found is not None
     assert json.loads(found[1])["vectors"] > 130, "and has not begun anew"
@@ -123,7 +136,7 @@ async def test_a_trainer_that_died_between_storing_and_publishing_left_nothing_o
     publish = calls.stop("publish")
     dead = asyncio.create_task(learn(house.trainer(calls), samples(60)))
     await publish.reached.wait()
-    assert await house.store.current_version() == 1
+    assert await newest_version(house.store) == 1
     assert house.published == []
     await house.trainer().learn(samples(1, 60))
     assert house.published == [1]
@@ -135,13 +148,13 @@ async def test_a_version_that_was_stored_without_an_answer_is_published(
     house: House, applied: str
 ) -> None:
     calls = Calls()
-    calls.fail("save_snapshot", OutcomeUnknown("no answer"), applied)  # type: ignore[arg-type]
+    calls.fail("update_registry", OutcomeUnknown("no answer"), applied)  # type: ignore[arg-type]
     trainer = house.trainer(calls)
     with pytest.raises(Unavailable):
         await learn(trainer, samples(60))
     await learn(trainer, samples(100, 60))
     assert list(dict.fromkeys(house.published)) == list(
-        range(1, await house.store.current_version() + 1)
+        range(1, await newest_version(house.store) + 1)
     )
 
 
@@ -166,14 +179,14 @@ async def test_a_former_trainers_checkpoint_does_not_end_all_training(
     frozen = asyncio.create_task(learn(former, samples(20)))
     await checkpoint.reached.wait()
     await learn(house.trainer(), samples(200))
-    newest = await house.store.current_version()
+    newest = await newest_version(house.store)
     assert newest > 1
     checkpoint.released.set()
     await frozen
     await learn(house.trainer(), samples(200, 200))
-    assert await house.store.current_version() > newest + 1
+    assert await newest_version(house.store) > newest + 1
     assert list(dict.fromkeys(house.published)) == list(
-        range(1, await house.store.current_version() + 1)
+        range(1, await newest_version(house.store) + 1)
     )
 
 
@@ -187,9 +200,9 @@ async def test_a_former_trainer_stores_no_checkpoint(
     stored = await house.store.trainer_checkpoint()
     await former.learn(samples(10, 10))
     assert await house.store.trainer_checkpoint() == stored
-    newest = await house.store.current_version()
+    newest = await newest_version(house.store)
     await learn(former, samples(100, 200))
-    assert await house.store.current_version() > newest, "it goes on from what was stored"
+    assert await newest_version(house.store) > newest, "it goes on from what was stored"
 
 
 MISFITS = {
@@ -231,7 +244,11 @@ async def test_samples_leave_the_worker_and_lead_to_a_model_that_it_uses() -> No
     for record in circle.read(topics.ACCOUNT_FEATURES.name)[:5]:
         check_published(record.key, record.value, record.headers)
     trainer = Training(
-        eager, circle.store, MemoryPublisher(circle.broker), Messages("", Pseudonyms())
+        eager,
+        circle.store,
+        MemoryPublisher(circle.broker),
+        Messages("", Pseudonyms()),
+        circle.clock,
     )
     await trainer.learn(given[:60])
     await circle.node().start()

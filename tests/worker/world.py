@@ -24,6 +24,7 @@ from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.ports import Position
 from stream_app.streams.worker import Worker
+from tests.models import save_model
 from tests.worker.faults import Calls, FaultyLog, FaultyPublisher, FaultyStore, Stopped
 from tests.worker.model import RESTLESS
 from tests.worker.scenario import DAYS, START_US, Line
@@ -166,7 +167,7 @@ class World:
     ) -> World:
         world = cls(settings)
         if model is not None:
-            assert await world.store.save_snapshot(model.version, write_snapshot(model), b"")
+            assert await save_model(world.store, model.version, write_snapshot(model), b"")
         world.produce(lines)
         return world
 

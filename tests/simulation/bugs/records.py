@@ -11,6 +11,7 @@ from stream_app.segments.trainer import Trainer
 from stream_app.streams.models import Models
 from stream_app.streams.partition import Partition
 from stream_app.streams.processor import Processor, Work
+from stream_app.streams.registry import Registry
 from stream_app.streams.training import Training
 from tests.simulation.bugs.registry import bug, swap
 
@@ -74,8 +75,10 @@ def model_before_store(stack: ExitStack) -> None:
     """A model is published before the store has accepted its version."""
     real = Training._issue
 
-    async def issue(self: Training, trainer: Trainer, snapshot: Snapshot) -> Snapshot | None:
+    async def issue(
+        self: Training, trainer: Trainer, snapshot: Snapshot, registry: Registry
+    ) -> Snapshot | None:
         await self._publisher.publish([self._messages.model(snapshot)])
-        return await real(self, trainer, snapshot)
+        return await real(self, trainer, snapshot, registry)
 
     swap(stack, Training, "_issue", issue)
