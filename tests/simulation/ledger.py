@@ -46,7 +46,8 @@ class _Book:
     owner: tuple[Process, int] | None = None
     """The process that claimed it last, and the epoch it got."""
     offsets: dict[str, int] = field(default_factory=dict)
-    model_version: int = 0
+    activation: int = 0
+    """Number of the model's activation that the owner is known to have heard of."""
     outbox_first: int = 0
     outbox: list[bytes] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
@@ -58,7 +59,7 @@ class _Book:
             self.lives.copy(),
             self.owner,
             dict(self.offsets),
-            self.model_version,
+            self.activation,
             self.outbox_first,
             list(self.outbox),
             list(self.batches),
@@ -93,6 +94,7 @@ class Ledger:
         claim = await self.store.claim(partition, owner)
         book = self.books[partition]
         book.owner = (process, claim.position.epoch)
+        book.activation = self.store._registry.activations
         if self._note:
             self._note(f"{process} claims partition {partition} with epoch {claim.position.epoch}")
         if list(claim.outbox) != book.outbox:
@@ -127,11 +129,9 @@ class Ledger:
         used = used or {commit.model_version}
         if not self.set_back and used != {commit.model_version}:
             self._violate(f"{where}: says model {commit.model_version}, used {used}")
-        if not self.set_back and commit.model_version < book.model_version:
-            self._violate(f"{where}: model version went back to {commit.model_version}")
+        self._check_model(where, book, commit.model_version)
         self._trimmed(where, book, position.outbox_first)
         book.offsets = dict(commit.offsets)
-        book.model_version = commit.model_version
         if erased := book.lives.apply(records or ()):
             self._check_erased(where, book, partition, erased, commit)
         book.erased.update(commit.erased)
@@ -186,6 +186,19 @@ class Ledger:
     def _check_owner(self, where: str, book: _Book, process: Process, epoch: int) -> None:
         if book.owner != (process, epoch):
             self._violate(f"{where}: written with epoch {epoch}, but {book.owner} owns it")
+
+    def _check_model(self, where: str, book: _Book, version: int) -> None:
+        """It is the one that was in use at the claim, or came into use since, and none that came
+        before one that the owner used already."""
+        if self.set_back:
+            return
+        registry = self.store._registry
+        versions = {activation.number: activation.version for activation in registry.history}
+        for number in range(book.activation, registry.activations + 1):
+            if versions.get(number, 0) == version:
+                book.activation = number
+                return
+        self._violate(f"{where}: decided with model {version}, and not with a later one")
 
     def _check_erased(
         self, where: str, book: _Book, partition: int, erased: set[str], commit: Commit

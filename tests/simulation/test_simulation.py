@@ -43,7 +43,7 @@ FOUND = {
     "no-deduplication": 0,
     "lose-poison": 1,
     "sweep-ahead": 0,
-    "old-model-after-claim": 476,
+    "old-model-after-claim": 85,
     "model-before-store": 159,
     "state-left-behind": 1,
     "profile-left-behind": 1,

@@ -22,7 +22,7 @@ from stream_app.streams.messages import Messages
 from stream_app.streams.ports import Message
 from stream_app.streams.training import Training
 from stream_app.streams.worker import Worker as RealWorker
-from tests.models import save_model
+from tests.models import AT, save_model
 from tests.simulation.constants import HEALED_AT, PARTITIONS, SESSION_SECONDS, START_US
 from tests.simulation.controls import CONTROLS
 from tests.simulation.faults import Fault, Phase
@@ -41,6 +41,8 @@ _STEADY_SECONDS = 2.2
 
 _SAMPLES = topics.ACCOUNT_FEATURES.name
 _MODELS = topics.SEGMENT_MODELS.name
+_DECISIONS = 4
+"""Times that somebody looks for another version of the model to activate."""
 _DIRECT = {_SAMPLES, _MODELS}
 """What does not go through the outbox."""
 _RETRY_SECONDS = 0.2
@@ -267,6 +269,9 @@ class World:
         quiet = max((r.at for r in plan.records), default=0.0)
         quiet = max(quiet, HEALED_AT if plan.faults else 0.0)
         if plan.shape.mixed:
+            operator = Random(f"operator {plan.seed}")
+            for _ in range(_DECISIONS):
+                self.soon(operator.uniform(0.5, quiet), functools.partial(self._decide, operator))
             self.soon(quiet + 0.5, self._stop_training)
         self.soon(quiet + 1.0, self._look)
         self.soon(MOST_SECONDS, self._give_up)
@@ -496,6 +501,17 @@ class World:
     def _stop_training(self) -> None:
         """Samples no longer count."""
         self.trained_to = len(self.broker.read(_SAMPLES, 0))
+
+    def _decide(self, operator: Random) -> None:
+        """Somebody activates a version, mostly an older one, and leaves it to the trainer to
+        publish that."""
+        store = self.ledger.store
+        registry = store._registry
+        if others := [version for version in registry.versions if version != registry.active]:
+            version = operator.choice(others)
+            changed = registry.activated(version, AT, "operator", "activated")
+            assert _at_once(store.update_registry(registry, changed))
+            self.note(f"model {version} is activated")
 
     def _apply_late(self, apply: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._late -= 1
