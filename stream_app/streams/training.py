@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from stream_app.changes.types import FeatureSample, Why
-from stream_app.errors import StreamAppError, Unavailable, UsageError
+from stream_app.errors import SnapshotRefused, StreamAppError, Unavailable, UsageError
 from stream_app.events.instants import parse, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR
-from stream_app.segments.snapshot import Snapshot, write_snapshot
+from stream_app.segments.renaming import user_names
+from stream_app.segments.snapshot import Snapshot, read_snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
 from stream_app.streams.announcing import announce
@@ -47,6 +48,10 @@ class Training:
         self._trainer: Trainer | None = None
         self._trained = 0
         """The newest version of a trainer that this one goes on from."""
+        self._active = 0
+        """The version that it learns from, or refused to; 0: to be looked for."""
+        self._asked = 0
+        """The request for a refit that the trainer was told of last."""
         self._saved_at = 0
 
     async def run(self, batches: AsyncIterator[Sequence[bytes]]) -> None:
@@ -106,20 +111,53 @@ class Training:
         if self._trainer is not None and registry.trained != self._trained:
             log.warning("models were issued by another trainer since version %d", self._trained)
             self._trainer = None
-        if self._trainer is None:
-            self._trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
-            self._trained, self._saved_at = registry.trained, self._trainer.vectors
-        self._trainer.version = registry.newest  # operators issue versions, too
-        return self._trainer
+        trainer = self._trainer
+        if trainer is None:
+            trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
+            self._trained, self._saved_at = registry.trained, trainer.vectors
+            self._active = self._asked = 0
+        if registry.active != self._active:
+            await self._follow(trainer, registry.active)
+        trainer.version = registry.newest  # operators issue versions, too
+        if registry.refit_asked and registry.refits_asked != self._asked:
+            trainer.request_refit()
+            self._asked = registry.refits_asked
+        self._trainer = trainer
+        return trainer
+
+    async def _follow(self, trainer: Trainer, version: int) -> None:
+        """Learn on from the version that is in use, with the names that people gave. One that
+        does not fit is refused, as workers do, and the trainer goes on from what it has."""
+        found = await self._store.snapshot(version)
+        self._active = version
+        if found is None:
+            return
+        try:
+            snapshot = read_snapshot(found[1])
+        except SnapshotRefused as error:
+            log.error("the trainer does not follow: %s %s", error, error.hint)  # noqa: TRY400
+            return
+        trainer.user_names = user_names(snapshot)
+        if trainer.active != version:
+            log.info("the trainer goes on from model version %d", version)
+            trainer.follow(snapshot)
 
     async def _issue(
         self, trainer: Trainer, snapshot: Snapshot, registry: Registry
     ) -> Snapshot | None:
+        moved = snapshot.cause == "online"
+        if registry.pinned:
+            self._active = 0  # follow it again
+            if moved:  # many such would hide what was chosen anew
+                return None
         changed = registry.issued(snapshot.version, by_trainer=True)
-        if not registry.pinned:
-            why: Why = "moved" if snapshot.cause == "online" else "trained"
+        if snapshot.cause == "requested":
+            changed = changed.with_refits_done()
+        if not registry.pinned and (moved or self._by_itself(snapshot)):
+            why: Why = "moved" if moved else "trained"
             now = to_rfc3339(self._clock.now_us())
             changed = changed.activated(snapshot.version, now, BY_TRAINER, why)
+            self._active = snapshot.version
         saved = await self._store.update_registry(
             registry,
             changed,
@@ -135,6 +173,10 @@ class Training:
         log.info("model version %d after %d vectors: %s", snapshot.version, snapshot.vectors, names)
         await self._announce(changed.next())
         return snapshot
+
+    def _by_itself(self, snapshot: Snapshot) -> bool:
+        """Whether segments chosen anew are used without asking anybody."""
+        return self._settings.activation == "automatic" or snapshot.cause == "warm_start"
 
     async def _announce(self, registry: Registry) -> Registry:
         return await announce(registry, self._store, self._publisher, self._messages)

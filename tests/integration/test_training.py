@@ -172,7 +172,11 @@ async def test_a_model_is_trained_and_moves_accounts_while_the_stream_runs(stack
         await asyncio.wait({moved}, timeout=0.5)
     change = moved.result()
     assert rest, "while the stream still ran"
-    issued = [read_snapshot(record.value) for record in await stack.all_of(topics.SEGMENT_MODELS)]
+    issued = [
+        read_snapshot(record.value)
+        for record in await stack.all_of(topics.SEGMENT_MODELS)
+        if dict(record.headers)["ce_type"] == b"stream-app.segment.model"
+    ]
     (used,) = [model for model in issued if model.version == change["model_version"]]
     assert change["current"] in [{"id": s.id, "name": s.name} for s in used.segments]
     assert change["model_version"] >= 1
@@ -255,7 +259,8 @@ async def what_redis_has_is_what_was_published(stack: Stack, account: str) -> No
         if record.key == account.encode()
     ]
     assert shown["published"] == standings[-1]
-    assert shown["now"]["segment"] == changes[-1]["current"] == standings[-1]["segment"]
+    stands = (shown["now"]["segment"], changes[-1]["current"], standings[-1]["segment"])
+    assert len({segment["id"] for segment in stands}) == 1  # a version since may have renamed it
     assert shown["now"]["sequence"] == changes[-1]["sequence"] == len(changes)
     code, _ = await stack.command("account", "nobody", "--json")
     assert code == NotFound.exit_code

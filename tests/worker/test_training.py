@@ -28,7 +28,9 @@ from tests.worker.scenario import START_US, scenario
 from tests.worker.virtual import VirtualClock
 from tests.worker.world import World, until, with_worker
 
-SETTINGS = SegmentSettings(warm_start_vectors=50, snapshot_vectors=20, snapshot_shift=0.0)
+SETTINGS = SegmentSettings(
+    min_segments=3, max_segments=3, warm_start_vectors=50, snapshot_vectors=20, snapshot_shift=0.0
+)
 MODELS = topics.SEGMENT_MODELS.name
 
 
