@@ -64,6 +64,7 @@ ENTRIES = (
     Entry("account", "Where one account stands, and what was last published.", _tool),
     Entry("segments", "The current segments and how many accounts are in them.", _tool),
     Entry("report", "One page about the segments, from a replay or from what is live.", _tool),
+    Entry("model", "List, compare and activate versions of the model; name segments.", _tool),
     Entry("erase", "Forget an account, or a contact of it, for good.", _tool),
     Entry("doctor", "Check settings, Kafka, Redis and what is stored, one by one.", _nothing),
     Entry("dlq", "List, show and replay dead letters.", _tool),

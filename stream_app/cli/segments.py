@@ -33,3 +33,23 @@ def list_(context: typer.Context, as_json: _Json = False) -> None:
         print_json(report)
     else:
         show_listing(report, settings)
+
+
+@segments.command("history")
+def history_(as_json: _Json = False) -> None:
+    """Show what became of the segments, version by version: who came from whom, when, and why.
+
+    JSON: `active` (version), `complete` (whether the first version is still stored), `versions`
+    (version, parent, created_at, cause, status: active, waiting, former or unused, segments,
+    lineage: kind, segment, name, others, before; told: the same in words), oldest first.
+    """
+    from stream_app.cli.segments_history import history, show_history  # noqa: PLC0415
+    from stream_app.settings import load  # noqa: PLC0415
+
+    report = asyncio.run(history(load()))
+    if as_json:
+        from stream_app.cli.output import print_json  # noqa: PLC0415
+
+        print_json(report)
+    else:
+        show_history(report)

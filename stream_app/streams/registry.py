@@ -74,6 +74,11 @@ class Registry(Struct, frozen=True, kw_only=True):
         return previous if previous in self.versions else 0
 
     @property
+    def refit_asked(self) -> bool:
+        """Whether somebody waits for segments chosen anew."""
+        return self.refits_done < self.refits_asked
+
+    @property
     def unannounced(self) -> bool:
         """Whether something may be missing on `segment-models`."""
         return (
@@ -114,6 +119,18 @@ class Registry(Struct, frozen=True, kw_only=True):
                 v for v in self.waiting if v > version or (v < version and why in _KEEPS_WAITING)
             ),
         )._pruned()
+
+    def with_pin(self, *, pinned: bool) -> Registry:
+        """With the active version pinned, or not any more."""
+        return replace(self, pinned=pinned)
+
+    def with_refit_asked(self) -> Registry:
+        """With one more request to choose the segments anew."""
+        return replace(self, refits_asked=self.refits_asked + 1)
+
+    def with_refits_done(self) -> Registry:
+        """With all requests carried out."""
+        return replace(self, refits_done=self.refits_asked)
 
     def is_first(self, activation: Activation) -> bool:
         """Whether the version was not in use before, as far as the history reaches."""

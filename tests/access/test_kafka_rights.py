@@ -85,7 +85,7 @@ def test_the_others_have_what_their_part_needs() -> None:
     assert {user: may("Write", user) for user in (PRODUCER, CONSUMER, OPERATOR, TOOLS, ADMIN)} == {
         PRODUCER: names("input"),
         CONSUMER: set(),
-        OPERATOR: names("input", "forwarded", "control"),
+        OPERATOR: names("input", "forwarded", "control", "model"),
         TOOLS: set(),
         ADMIN: set(),
     }
