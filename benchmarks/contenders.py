@@ -20,6 +20,7 @@ from stream_app.segments.snapshot import write_snapshot
 from stream_app.settings import Settings
 from stream_app.streams import topics
 from stream_app.streams.redis_store import RedisStore
+from tests.models import save_model
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def worker(*, keep: str = "", patience_seconds: float = 120.0) -> Contender:
         sections = _sections(place.broker.bootstrap, place.redis_url, prefix, own)
         store = RedisStore(Settings.model_validate(sections).redis)
         await store.start()
-        await store.save_snapshot(1, write_snapshot(snapshot()), b"")
+        await save_model(store, 1, write_snapshot(snapshot()), b"")
         await store.stop()
         yield Start(
             [sys.executable, "-m", "stream_app", "worker"],

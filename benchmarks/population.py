@@ -18,6 +18,7 @@ from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Commit
 from stream_app.streams.processor import Pipeline, Processor
 from stream_app.streams.redis_store import RedisStore
+from tests.models import save_model
 
 TEMPLATES = 400
 _EVENTS_PER_TEMPLATE = 60
@@ -70,7 +71,7 @@ async def fill(settings: Settings, accounts: int, ends_us: int) -> None:
     store = RedisStore(settings.redis)
     await store.start()
     await store.register(PARTITIONS, LAYOUT)
-    await store.save_snapshot(1, write_snapshot(snapshot()), b"")
+    await save_model(store, 1, write_snapshot(snapshot()), b"")
     for partition, names in by_partition.items():
         position = (await store.claim(partition, "fill")).position
         for start in range(0, len(names), _CHUNK):

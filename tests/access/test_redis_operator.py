@@ -1,5 +1,5 @@
-"""deploy/redis/users.acl: the user for `erase`, `reconcile`, `dlq`, `report` and `model` has what it
-needs alone."""
+"""deploy/redis/users.acl: the user for `erase`, `reconcile`, `dlq`, `report` and `model` has what
+it needs alone."""
 
 from __future__ import annotations
 

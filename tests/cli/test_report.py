@@ -19,6 +19,7 @@ from stream_app.traffic import Traffic, TrafficConfig
 from tests.cli.conftest import NOWHERE, Cli
 from tests.cli.stack import Stack, until, visit
 from tests.engine.scenario import QUIET_OR_BUSY
+from tests.models import save_model
 
 VISITS = topics.WEBSITE_VISITS.name
 
@@ -57,7 +58,7 @@ def test_a_page_from_a_replay(cli: Cli, replayed: Path, tmp_path: Path) -> None:
 def test_a_page_from_what_is_live(cli: Cli, stack: Stack, tmp_path: Path) -> None:
     async def model() -> None:
         store = RedisStore(stack.redis)
-        assert await store.save_snapshot(1, write_snapshot(QUIET_OR_BUSY), b"")
+        assert await save_model(store, 1, write_snapshot(QUIET_OR_BUSY), b"")
         await store.stop()
 
     asyncio.run(model())

@@ -25,6 +25,7 @@ from stream_app.streams.processor import Pipeline, Processor
 from tests.dlq.letters import refused
 from tests.engine.scenario import QUIET_OR_BUSY
 from tests.features.build import START_US, event
+from tests.models import save_model
 from tests.replay.runs import line
 
 PARTITIONS = 2
@@ -50,7 +51,7 @@ class Deployment:
     async def work(self, model: Snapshot | None = QUIET_OR_BUSY) -> None:
         """One visit of each account."""
         if model:
-            await self.store.save_snapshot(model.version, write_snapshot(model), b"")
+            await save_model(self.store, model.version, write_snapshot(model), b"")
             self.publish(MESSAGES.model(model))
         for partition in range(PARTITIONS):
             mine = [a for a in ACCOUNTS if partition_of(a.encode(), PARTITIONS) == partition]
@@ -156,6 +157,6 @@ async def test_versions_of_other_features_and_repetitions_are_left_out() -> None
 async def test_a_model_of_other_features_is_refused() -> None:
     deployment = Deployment()
     model = msgspec.structs.replace(QUIET_OR_BUSY, catalogue="another")
-    await deployment.store.save_snapshot(1, write_snapshot(model), b"")
+    await save_model(deployment.store, 1, write_snapshot(model), b"")
     with pytest.raises(SnapshotRefused, match="another"):
         await deployment.read()
