@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from stream_app.changes.types import AccountSegment
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.features.values import Floats
+from stream_app.report.vectors import vectors_of
 from stream_app.segments.snapshot import Assigner, Snapshot
 
 DRAWN = 1_500
@@ -76,16 +77,6 @@ def map_of(accounts: Sequence[AccountSegment], model: Snapshot | None) -> Accoun
         right=_words(axes[0]),
         up=_words(axes[1]),
     )
-
-
-def vectors_of(accounts: Sequence[AccountSegment]) -> Floats:
-    """(n, dimensions) model vectors, unscaled, from published features."""
-    sums = [
-        [sum(account.features[name] for name in d.features) for d in MODEL_VECTOR]
-        for account in accounts
-    ]
-    vectors: Floats = np.log1p(np.array(sums))
-    return vectors
 
 
 def _strongest(plane: PCA) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

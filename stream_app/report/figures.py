@@ -101,7 +101,7 @@ def figures_of(material: Material) -> Figures:
         model_version=model.version if model else 0,
         totals=_totals(material, accounts, len(spikes)),
         segments=segments,
-        profile=profile_of(model, tuple(row.id for row in segments)),
+        profile=profile_of(model, material.accounts, [row.id for row in segments]),
         rules=tuple(model.rules) if model else (),
         map=map_of(material.accounts, model),
         sampled=len(material.accounts),

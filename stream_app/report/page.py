@@ -54,6 +54,7 @@ def page(figures: Figures) -> str:
         minute=words.minute_of,
         number=words.number,
         percent=words.percent,
+        tight=words.tight,
         sentence=lambda text: text[:1].upper() + text[1:],
     )
     look = looks(figures.order)

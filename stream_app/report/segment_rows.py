@@ -1,14 +1,16 @@
-"""The segments of the last model: sizes, and the profile of their centres."""
+"""The segments of the last model: sizes, and what their accounts do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from stream_app.changes.types import AccountSegment
 from stream_app.features.catalogue import MODEL_VECTOR
-from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot, TopFeature
+from stream_app.report.vectors import vectors_of
+from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +25,19 @@ class SegmentRow:
     """Of all accounts."""
     before: int | None
     """Accounts at an earlier instant; None: not known."""
-    top: tuple[TopFeature, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A segment's centre in one dimension."""
+    """A segment's typical account in one dimension."""
 
     segment: int
     value: float
     """In the dimension's unit."""
     deviation: float
-    """From the average account, in standard deviations."""
+    """From the average account, in the model's standard deviations."""
+    top: bool
+    """Whether it is among what sets the segment apart most, as the model says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ def rows_of(
 ) -> tuple[SegmentRow, ...]:
     """Largest first; `before` has earlier sizes, or nothing."""
     total = sum(sizes.values())
-    known = {s.id: (s.name, s.description, tuple(s.top)) for s in model.segments} if model else {}
+    known = {s.id: (s.name, s.description) for s in model.segments} if model else {}
     for id_ in sizes:
         if id_ == UNSEGMENTED:
-            known[id_] = (UNSEGMENTED_NAME, "Not yet assigned by a model.", ())
+            known[id_] = (UNSEGMENTED_NAME, "Not yet assigned by a model.")
         elif id_ not in known:
-            known[id_] = (f"Segment {id_} (retired)", "Not in the current model.", ())
+            known[id_] = (f"Segment {id_} (retired)", "Not in the current model.")
     rows = (
         SegmentRow(
             id_,
@@ -67,30 +70,41 @@ def rows_of(
             sizes.get(id_, 0),
             sizes.get(id_, 0) / total if total else 0.0,
             before.get(id_, 0) if before else None,
-            top,
         )
-        for id_, (name, description, top) in known.items()
+        for id_, (name, description) in known.items()
     )
     return tuple(sorted(rows, key=lambda row: (row.id == UNSEGMENTED, -row.accounts, row.id)))
 
 
-def profile_of(model: Snapshot | None, order: tuple[int, ...]) -> tuple[ProfileRow, ...]:
-    """The centres in the dimensions' units, for segments in an order."""
-    if model is None:
+def profile_of(
+    model: Snapshot | None, accounts: Sequence[AccountSegment], order: Sequence[int]
+) -> tuple[ProfileRow, ...]:
+    """Typical accounts of the segments, in an order; segments without accounts have none.
+
+    Typical and average are means of logarithms, as the model takes them, so that a few very busy
+    accounts do not count for all the others.
+    """
+    if model is None or not accounts:
         return ()
-    mean = np.array(model.mean)
-    centres = {s.id: np.array(s.centre) for s in model.segments}
-    values = {i: np.expm1(centre * model.scale + mean) for i, centre in centres.items()}
-    average = np.expm1(mean)
+    vectors = vectors_of(accounts)
+    segments = np.array([account.segment.id for account in accounts])
+    average, scale = vectors.mean(axis=0), np.array(model.scale)
+    typical = {i: vectors[segments == i].mean(axis=0) for i in order if i in segments}
+    factor = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1), 0)
+    tops = {(s.id, top.feature) for s in model.segments for top in s.top}
     return tuple(
         ProfileRow(
             dimension.label,
             dimension.unit,
-            float(average[j]),
+            float(np.expm1(average[j])),
             tuple(
-                Cell(i, max(float(values[i][j]), 0.0), float(centres[i][j]))
-                for i in order
-                if i in centres
+                Cell(
+                    i,
+                    float(np.expm1(vector[j])),
+                    float((vector[j] - average[j]) * factor[j]),
+                    (i, dimension.name) in tops,
+                )
+                for i, vector in typical.items()
             ),
         )
         for j, dimension in enumerate(MODEL_VECTOR)

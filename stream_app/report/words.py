@@ -56,10 +56,19 @@ def measured(value: float) -> str:
 
 def percent(share: float) -> str:
     """
-    >>> percent(0.125), percent(0.004)
-    ('12 %', '0.4 %')
+    >>> percent(0.125) == tight('12 %'), percent(0.004) == tight('0.4 %')
+    (True, True)
     """
-    return f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+    return tight(f"{100 * share:.1f} %" if 0 < share < 0.01 else f"{100 * share:.0f} %")
+
+
+def tight(text: str) -> str:
+    """Keep percent signs with their numbers.
+
+    >>> tight('5 %') == '5\N{NO-BREAK SPACE}%'
+    True
+    """
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def counted(value: int, noun: str) -> str:

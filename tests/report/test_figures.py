@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from stream_app.events.instants import DAY
-from stream_app.report.accounts_map import DRAWN, map_of, vectors_of
+from stream_app.report.accounts_map import DRAWN, map_of
 from stream_app.report.drift import drift_of
 from stream_app.report.figures import figures_of
 from stream_app.report.history import GONE, NEW
 from stream_app.report.palette import looks
-from stream_app.segments.snapshot import Assigner, HealthCheck, Lineage
+from stream_app.report.vectors import vectors_of
+from stream_app.segments.snapshot import Assigner, HealthCheck, Lineage, TopFeature
 from tests.engine.scenario import QUIET_OR_BUSY, snapshot
 from tests.features.build import START_US
 from tests.report.build import account, change, material, renamed, spike
@@ -54,14 +55,24 @@ def test_a_segment_has_its_newest_name_also_when_it_is_gone() -> None:
     assert {0, NEW, GONE} <= found.names.keys()
 
 
-def test_the_profile_is_in_the_features_units() -> None:
-    found = figures_of(material(FIRST)).profile
+def test_the_profile_is_of_typical_accounts_in_the_features_units() -> None:
+    accounts = (
+        account("a", 2, web_visits_7d=1.0),
+        account("b", 2, web_visits_7d=7.0),
+        account("c", 3, web_visits_7d=15.0),
+        account("d", 3, web_visits_7d=15.0),
+    )
+    top = TopFeature(feature="web_visits_7d", label="", unit="", value=3.0, average=1.0)
+    model = renamed(QUIET_OR_BUSY, 3, top=[top])
+    found = figures_of(material(FIRST, models=(model,), accounts=accounts)).profile
     visits = next(row for row in found if row.label == "page views this week")
-    assert {cell.segment: round(cell.value, 6) for cell in visits.cells} == {
-        1: 0.0, 2: 1.3, 3: 9.0, 4: 4.0,
-    }  # fmt: skip
-    assert visits.average == 0.0
-    assert visits.cells[0].deviation < visits.cells[-1].deviation
+    # Means of logarithms: log2 of 1 + visits is 1, 3, 4 and 4.
+    assert {cell.segment: cell.value for cell in visits.cells} == pytest.approx({2: 3.0, 3: 15.0})
+    assert visits.average == pytest.approx(7.0)
+    apart = {cell.segment: cell.deviation for cell in visits.cells}
+    assert apart == pytest.approx({2: -np.log(2), 3: np.log(2)})
+    assert [cell.segment for cell in visits.cells if cell.top] == [3]
+    assert not any(cell.top for row in found for cell in row.cells if row is not visits)
 
 
 def test_health_and_rules_are_those_of_the_last_version() -> None:
