@@ -153,12 +153,15 @@ async def _accounts(
 
 
 def _versions(found: list[Snapshot], current: Snapshot | None) -> tuple[Snapshot, ...]:
-    """Each version once, in order, up to the one in use; those of other features are left out."""
-    if current is None:
-        return ()
-    fitting = {m.version: m for m in found if m.catalogue == current.catalogue}
-    fitting[current.version] = current
-    return tuple(fitting[v] for v in sorted(fitting) if v <= current.version)
+    """The version in use and those that it was made from, oldest first, as far as they are known
+    and have the same features. Others were never used, or an operator went back behind them."""
+    known = {m.version: m for m in found if current and m.catalogue == current.catalogue}
+    chain: list[Snapshot] = []
+    version = current
+    while version and (not chain or version.version < chain[-1].version):
+        chain.append(version)
+        version = known.get(version.parent)
+    return tuple(reversed(chain))
 
 
 def _read_model(record: Record) -> Snapshot | None:

@@ -142,16 +142,24 @@ async def test_records_of_others_are_counted_and_passed_over() -> None:
     assert not found.letters
 
 
-async def test_versions_of_other_features_and_repetitions_are_left_out() -> None:
+async def test_versions_are_those_that_the_one_in_use_was_made_from() -> None:
+    def version(number: int, parent: int, **fields: str) -> Snapshot:
+        return msgspec.structs.replace(QUIET_OR_BUSY, version=number, parent=parent, **fields)
+
+    versions = {n: version(n, parent) for n, parent in ((2, 1), (3, 2), (4, 2), (5, 4), (6, 5))}
     deployment = Deployment()
-    await deployment.work()
-    others = [
-        msgspec.structs.replace(QUIET_OR_BUSY, catalogue="another", version=1),
-        msgspec.structs.replace(QUIET_OR_BUSY, version=7),  # Redis was set back since
-        QUIET_OR_BUSY,
-    ]
-    deployment.publish(*map(MESSAGES.model, others))
-    assert (await deployment.read()).models == (QUIET_OR_BUSY,)
+    deployment.publish(
+        MESSAGES.model(version(1, 0, catalogue="of an older program")),
+        *map(MESSAGES.model, [*versions.values(), versions[4]]),
+        MESSAGES.model(version(7, 6)),
+    )
+    for number in range(1, 6):
+        assert await save_model(deployment.store, number, b"")
+    await deployment.work(versions[6])
+    assert [model.version for model in (await deployment.read()).models] == [2, 4, 5, 6]
+    # Redis was set back, and a number came twice: that a parent is newer cannot be.
+    deployment.publish(MESSAGES.model(version(2, 6)))
+    assert [model.version for model in (await deployment.read()).models] == [2, 4, 5, 6]
 
 
 async def test_a_model_of_other_features_is_refused() -> None:
