@@ -32,7 +32,7 @@ async def read(settings: Settings, *, decode: bool) -> dict[str, float]:
     now_us = time.time_ns() // 1_000
     records = 0
     began, cpu = 0.0, 0.0
-    async for batch in _batches(settings):
+    async for batch in batches(settings):
         if not began:
             began, cpu = time.perf_counter(), time.process_time()
         for each in batch:
@@ -53,7 +53,7 @@ async def redis(settings: Settings) -> dict[str, float]:
     pipeline, encode = Pipeline(settings), msgspec.msgpack.Encoder().encode
     assigner = Assigner(snapshot(), settings.segments.margin)
     records = 0
-    async for batch in _batches(settings):
+    async for batch in batches(settings):
         for each in batch:
             partition = each[0].partition
             if partition not in processors:
@@ -90,7 +90,7 @@ async def redis(settings: Settings) -> dict[str, float]:
     return outcome
 
 
-async def _batches(settings: Settings) -> Any:
+async def batches(settings: Settings) -> Any:
     """Lists of records of one partition of all three topics, until everything is read."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka.bootstrap_servers,

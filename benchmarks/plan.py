@@ -36,6 +36,7 @@ class Plan:
 
 PARTS = (
     "throughput",
+    "stages",
     "comparison",
     "latency",
     "accounts",
@@ -65,7 +66,7 @@ QUICK = replace(
     events=100_000,
     latency_seconds=8.0,
     peer_share=0.2,
-    parts=("throughput", "latency", "replay", "demo"),
+    parts=("throughput", "stages", "latency", "replay", "demo"),
 )
 TINY = Plan(
     "tiny",

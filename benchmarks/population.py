@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from redis import Redis
 
 from benchmarks.broker import PARTITIONS
 from benchmarks.job import snapshot
-from benchmarks.load import Load, items
+from benchmarks.load import Item, Load, items
 from stream_app.features.table import LAYOUT
 from stream_app.segments.snapshot import Assigner, write_snapshot
 from stream_app.settings import Settings
@@ -34,7 +35,9 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class Recorded:
+    """A record as the log would have it."""
+
     topic: str
     value: bytes
     offset: int
@@ -44,13 +47,17 @@ class _Record:
     partition: int = 0
 
 
+def recorded(drawn: Iterable[Item], prefix: str) -> list[Recorded]:
+    """Events as records of one partition."""
+    return [Recorded(prefix + item.topic, item.value, n) for n, item in enumerate(drawn)]
+
+
 def templates(settings: Settings, ends_us: int) -> list[Stored]:
     """Some accounts with all their states and profiles, from events through the worker's own
     steps."""
     processor = Processor(Pipeline(settings), 0, 1)
     load = Load(TEMPLATES * _EVENTS_PER_TEMPLATE, TEMPLATES, ends_us=ends_us, name="template")
-    prefix = settings.kafka.topic_prefix
-    records = [_Record(prefix + i.topic, i.value, n) for n, i in enumerate(items(load))]
+    records = recorded(items(load), settings.kafka.topic_prefix)
     assigner = Assigner(snapshot(), settings.segments.margin)
     profiles: dict[str, bytes] = {}
     states: dict[str, bytes] = {}

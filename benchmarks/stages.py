@@ -1,0 +1,175 @@
+"""Where the worker's time goes: CPU of an event by stage, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from benchmarks.bench import Bench
+from benchmarks.broker import PARTITIONS, Written
+from benchmarks.ceilings import batches
+from benchmarks.contenders import worker_settings
+from benchmarks.job import snapshot
+from benchmarks.measurement import Measurement
+from benchmarks.section import Section
+from stream_app.segments.snapshot import Assigner
+from stream_app.settings import Settings
+from stream_app.streams.inbox import Inbox
+from stream_app.streams.kafka_publisher import KafkaPublisher
+from stream_app.streams.ports import Commit, Position
+from stream_app.streams.processor import Pipeline, Processor, Work
+from stream_app.streams.redis_store import RedisStore
+
+_METHOD = """\
+The parts of a worker, called one after the other in this process on the throughput load, as a
+partition's owner calls them; CPU time of the process around each. What the engine does is split by
+the functions that it calls. Redis' and the broker's own time is not in it. Batches have 4,000
+records."""
+
+_INSIDE = {
+    "engine: features as of an instant": "stream_app.engine.values_at",
+    "engine: decisions": "stream_app.engine.decide",
+    "engine: topic interest and spikes": "stream_app.engine.add_interest",
+    "engine: describing changes": "stream_app.changes.describe.segment_change",
+    "engine: describing accounts": "stream_app.changes.describe.account_segment",
+}
+
+
+class Stopwatch:
+    """CPU seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        """Count what happens within."""
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.process_time() - began
+
+    def around(self, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, counted. A generator is exhausted, so that its work is counted."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.on(what):
+                result = function(*args, **kwargs)
+                return list(result) if isinstance(result, Iterator) else result
+
+        return timed
+
+
+async def run(bench: Bench) -> Section:
+    """Measure every stage, some times."""
+    section = Section("Where the worker's time goes", _METHOD)
+    written = await bench.written(bench.plan.events // 4)
+    costs: dict[str, list[float]] = {}
+    for _ in range(bench.plan.rounds):
+        seconds = await _pass(bench, written)
+        for what, spent in seconds.items():
+            costs.setdefault(what, []).append(1e6 * spent / written.records)
+    for what, values in costs.items():
+        section.add(what, Measurement.of(values), "µs/event", form=".2f")
+    return section
+
+
+async def _pass(bench: Bench, written: Written) -> dict[str, float]:
+    """CPU seconds of each stage, over the whole load."""
+    place = bench.place
+    settings = worker_settings(place.broker.bootstrap, place.redis_url, written.prefix, "stages")
+    watch = Stopwatch()
+    store, publisher = RedisStore(settings.redis), KafkaPublisher(settings.kafka)
+    await store.start()
+    await publisher.start()
+    pipeline = Pipeline(settings)
+    owners = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
+    position = {p: (await store.claim(p, "stages")).position for p in range(PARTITIONS)}
+    read = time.process_time()
+    with ExitStack() as patches:
+        _instrument(watch, pipeline, patches)
+        async for fetched in batches(settings):
+            watch.seconds["read (getmany)"] += time.process_time() - read
+            for records in fetched:
+                await _apply(watch, settings, owners, position, store, publisher, records)
+            read = time.process_time()
+    await publisher.stop()
+    await store.stop()
+    place.clear_redis()
+    return _split(watch.seconds)
+
+
+async def _apply(
+    watch: Stopwatch,
+    settings: Settings,
+    owners: dict[int, Processor],
+    position: dict[int, Position],
+    store: RedisStore,
+    publisher: KafkaPublisher,
+    records: list[Any],
+) -> None:
+    partition = records[0].partition
+    assigner = Assigner(snapshot(), settings.segments.margin)
+    with watch.on("inbox"):
+        inbox = Inbox(len, lambda: None)
+        inbox.add(records)
+        taken = inbox.take(settings.worker.max_batch)
+    with watch.on("process"):
+        now_us = time.time_ns() // 1_000
+        work = owners[partition].process(taken, assigner, now_us)
+    with watch.on("commit (client)"):
+        position[partition] = await store.commit(partition, _commit(position[partition], work))
+    with watch.on("publish (client)"):
+        await publisher.publish(work.outbox)
+
+
+def _commit(at: Position, work: Work) -> Commit:
+    from stream_app.streams.partition import _to_entry  # noqa: PLC0415
+
+    return Commit(
+        at,
+        {**at.offsets, **work.offsets},
+        work.model_version,
+        at.outbox_first,
+        states=work.states,
+        profiles=work.profiles,
+        names=work.names,
+        outbox=[_to_entry(message) for message in work.outbox],
+        summary=work.summary,
+    )
+
+
+def _instrument(watch: Stopwatch, pipeline: Pipeline, patches: ExitStack) -> None:
+    for what, owner, name in (
+        ("decode", pipeline.decoder, "decode"),
+        ("columns", pipeline, "columns"),
+        ("step", pipeline.engine, "step"),
+    ):
+        setattr(owner, name, watch.around(what, getattr(owner, name)))
+    for what, target in _INSIDE.items():
+        module, _, name = target.rpartition(".")
+        function = getattr(__import__(module, fromlist=[name]), name)
+        patches.enter_context(mock.patch(target, watch.around(what, function)))
+
+
+def _split(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The stages without what is counted twice, in the order of the flow."""
+    inside = {what: seconds[what] for what in _INSIDE}
+    step, process = seconds["step"], seconds["process"]
+    parts = {
+        "read (getmany)": seconds["read (getmany)"],
+        "inbox": seconds["inbox"],
+        "decode": seconds["decode"],
+        "columns": seconds["columns"],
+        **inside,
+        "engine: the rest (rounds, records)": step - sum(inside.values()),
+        "routing, packing, encoding": process - step - seconds["decode"] - seconds["columns"],
+        "commit (client)": seconds["commit (client)"],
+        "publish (client)": seconds["publish (client)"],
+    }
+    return {**parts, "all together": sum(parts.values())}
