@@ -136,14 +136,10 @@ class OnlineClusters:
         centre = self._kmeans.centers[before]
         distance = sqrt(sum((x[j] - centre[j]) ** 2 for j in x))
         self._kmeans.learn_one(x)
-        first_day = state.alarm.changed(distance, state.latest_us)
-        if first_day is not None:
+        if state.alarm.rings(sorted(self._kmeans.centers), before, distance, state.latest_us):
             state.alarms += 1
-            self._begin_era(first_day * DAY)
-
-    def _begin_era(self, from_us: int) -> None:
-        later = sum(at_us >= from_us for at_us, _ in self._window)
-        self.state.era = Era(first=self.state.vectors - later + 1, first_us=from_us)
+            if state.era.next_vectors:  # else the review that the last alarm called for is to come
+                state.era = Era(first=state.vectors, first_us=state.latest_us)
 
     def _review(self, *, requested: bool = False) -> Refit | None:
         state, limits, present = self.state, self.limits, self.clusters

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import msgspec
 
 from stream_app.features.values import Floats
-from stream_app.segments.batch import best_of, centres_of, scores_of
+from stream_app.segments.batch import centres_of
 from stream_app.segments.clusters import Clusters, Scale, nearest, scale_of, within
+from stream_app.segments.numbers import Judge, best_of
 
 _SAVES = 0.05
-"""Share of the cost (squared distances within groups) that as many new centres must save."""
-_BETTER_NUMBER = 0.05
-"""By so much must another number of groups score better (`batch.scores_of`)."""
+"""Share of the cost (squared distances within groups) that as many new centres must save, or"""
+_BETTER = 0.015
+"""by how much more the best number of groups must score, to be clearly better."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -43,15 +44,17 @@ def better_centres(
     """
     scale = scale_of(vectors)
     scaled = scale.of(vectors)
-    scores = scores_of(scaled, limits.least, limits.most, limits.seed)
+    judge = Judge(scaled, limits.seed)
+    scores = judge.scores(limits.least, limits.most)
     best = best_of(scores)
-    numbers = [min(max(len(c.ids), limits.least), limits.most) for c in present]
-    if numbers and scores[numbers[0]] >= scores[best] - _BETTER_NUMBER:
-        best = numbers[0]
     centres = centres_of(scaled, best, limits.seed)
-    cost = within(scaled, nearest(scaled, centres))
-    for clusters, number in zip(present, numbers, strict=True):
-        as_many_cost = within(scaled, clusters.positions(vectors))
-        if not at_any_rate and best == number and cost >= (1.0 - _SAVES) * as_many_cost:
+    for clusters in present:
+        k = min(max(len(clusters.ids), limits.least), limits.most)
+        grouped = clusters.positions(vectors)
+        as_many = centres if k == best else centres_of(scaled, k, limits.seed)
+        cost = within(scaled, nearest(scaled, as_many))
+        saves = cost < (1.0 - _SAVES) * within(scaled, grouped)
+        better = scores[best] > judge.score(k, grouped) + _BETTER
+        if not (saves or better or at_any_rate):
             return None
     return scale, centres
