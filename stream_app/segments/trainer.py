@@ -16,12 +16,12 @@ from stream_app.errors import Incompatible
 from stream_app.events.instants import to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.segments.clusters import Clusters, SavedClusters, Scale
+from stream_app.segments.explain import explained
 from stream_app.segments.matching import lineage
-from stream_app.segments.names import name_segments
 from stream_app.segments.online import OnlineClusters, Refit, Saved
 from stream_app.segments.review import Limits
 from stream_app.segments.snapshot import Cause, SegmentModel, Snapshot, check_snapshot
-from stream_app.settings import SegmentSettings
+from stream_app.settings import HealthSettings, SegmentSettings
 
 _NAMES = [dimension.name for dimension in MODEL_VECTOR]
 
@@ -49,8 +49,14 @@ class _Checkpoint(msgspec.Struct, frozen=True):
 class Trainer:
     """Learns vectors one by one; deterministic for a sequence of vectors and a seed."""
 
-    def __init__(self, settings: SegmentSettings, checkpoint: bytes | None = None) -> None:
+    def __init__(
+        self,
+        settings: SegmentSettings,
+        checkpoint: bytes | None = None,
+        health: HealthSettings | None = None,
+    ) -> None:
         self._settings = settings
+        self._health = health or HealthSettings()
         saved = None if checkpoint is None else _read(checkpoint)
         self._online = OnlineClusters(
             Limits(
@@ -185,7 +191,14 @@ class Trainer:
             mean=clusters.scale.mean.tolist(),
             scale=clusters.scale.deviation.tolist(),
             segments=[
-                SegmentModel(id=id_, name="", description="", centre=centre, share=round(share, 4))
+                SegmentModel(
+                    id=id_,
+                    name=self.user_names.get(id_, ""),
+                    named_by="user" if id_ in self.user_names else "model",
+                    description="",
+                    centre=centre,
+                    share=round(share, 4),
+                )
                 for id_, centre, share in zip(
                     clusters.ids, clusters.centres.tolist(), shares.tolist(), strict=True
                 )
@@ -196,12 +209,12 @@ class Trainer:
             parent=self.active,
             cause=cause,
         )
-        snapshot = _named(snapshot, self._active, self.user_names)
+        named = explained(snapshot, recent, self._active, self._settings, self._health)
         if self._active is None or cause == "online":
-            return snapshot
-        names = {s.id: s.name for s in [*self._active.segments, *snapshot.segments]}
+            return named
+        names = {s.id: s.name for s in [*self._active.segments, *named.segments]}
         changes = lineage(_clusters_of(self._active), clusters, recent, names)
-        return msgspec.structs.replace(snapshot, lineage=[*changes, *snapshot.lineage])
+        return msgspec.structs.replace(named, lineage=[*changes, *named.lineage])
 
     def checkpoint(self) -> bytes:
         """The state as JSON, for a restart."""
@@ -242,22 +255,3 @@ def _clusters_of(snapshot: Snapshot) -> Clusters:
         Scale(np.array(snapshot.mean), np.array(snapshot.scale)),
         np.array([segment.centre for segment in snapshot.segments]),
     )
-
-
-def _named(snapshot: Snapshot, parent: Snapshot | None, by_user: Mapping[int, str]) -> Snapshot:
-    """With names: those of the user, else those of the parent while centres only move a little."""
-    kept = {s.id: s for s in parent.segments} if parent and snapshot.cause == "online" else {}
-    clusters = _clusters_of(snapshot)
-    fresh = name_segments(clusters.centres, np.expm1(clusters.unscaled()))
-    segments = []
-    for segment, (name, description) in zip(snapshot.segments, fresh, strict=True):
-        former = kept.get(segment.id)
-        segments.append(
-            msgspec.structs.replace(
-                segment,
-                name=by_user.get(segment.id) or (former.name if former else name),
-                description=former.description if former else description,
-                named_by="user" if segment.id in by_user else "model",
-            )
-        )
-    return msgspec.structs.replace(snapshot, segments=segments)

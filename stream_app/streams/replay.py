@@ -125,7 +125,8 @@ class Replay:
         self._columns = Columns(Pseudonyms(inputs.contact_hash_key.get_secret_value().encode()))
         self._engine = Engine(self.settings)
         self._controls = Controls(self._columns, self.settings.scores)
-        self._trainer = None if self.model else Trainer(self.settings.segments)
+        segments, health = self.settings.segments, self.settings.health
+        self._trainer = None if self.model else Trainer(segments, health=health)
         self._assigner = self._take_up(self.model)
         self.table = FeatureTable()
         self._reasons: Counter[str] = Counter()
