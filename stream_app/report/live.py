@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -19,7 +19,9 @@ from stream_app.changes import describe
 from stream_app.changes.types import OUTPUT_TYPES, AccountSegment, IntentSpike, SegmentChange
 from stream_app.errors import UsageError
 from stream_app.events import cloudevents
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, Records
+from stream_app.features.values import values_at
+from stream_app.intent.scores import bands_of, scores_of
 from stream_app.report.material import (
     MAX_ACCOUNTS,
     MAX_CHANGES,
@@ -142,14 +144,38 @@ async def _accounts(
         )
         if len(states) >= limit:
             break
-    assigner = Assigner(model, settings.segments.margin) if model else None
+    kept = dict(islice(states.items(), limit))
     names = await store.names(partition)
-    found = []
-    for account, state in islice(states.items(), limit):
-        record: np.ndarray[tuple[int], Any] = np.frombuffer(state, ACCOUNT)
-        at_us = max(now_us, int(record[0]["latest_us"]))
-        found.append(describe.account_at(account, record, assigner, names, at_us, settings.scores))
-    return found
+    assigner = Assigner(model, settings.segments.margin) if model else None
+    return _standing(kept, names, assigner, settings, now_us)
+
+
+def _standing(
+    states: dict[str, bytes],
+    topic_names: dict[int, str],
+    assigner: Assigner | None,
+    settings: Settings,
+    now_us: int,
+) -> list[AccountSegment]:
+    """As `describe.account_at`, for many accounts at once."""
+    records: Records = np.frombuffer(b"".join(states.values()), ACCOUNT)
+    at_us = np.maximum(now_us, records["latest_us"])
+    values = values_at(records, at_us)
+    scores = scores_of(values, settings.scores)
+    bands = bands_of(scores, records["bands"], settings.scores)
+    return [
+        describe.account_segment(
+            account,
+            records[i],
+            values,
+            i,
+            describe.standing(scores[i], bands[i]),
+            assigner,
+            topic_names,
+            int(at_us[i]),
+        )
+        for i, account in enumerate(states)
+    ]
 
 
 def _versions(found: list[Snapshot], current: Snapshot | None) -> tuple[Snapshot, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
+from stream_app.changes.describe import account_at
 from stream_app.errors import SnapshotRefused
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import DAY
+from stream_app.features.table import ACCOUNT
 from stream_app.report import live
 from stream_app.report.figures import figures_of
 from stream_app.report.live import read_live
@@ -89,6 +92,22 @@ async def test_what_a_worker_left_is_found() -> None:
     assert found.models == (QUIET_OR_BUSY,)
     assert found.letters == {"too_large": 2}
     assert (found.changes_cut, found.letters_cut, found.unreadable) == (False, False, 0)
+
+
+async def test_an_account_stands_where_the_command_account_puts_it() -> None:
+    deployment = Deployment()
+    await deployment.work()
+    found = {one.account_id: one for one in (await deployment.read()).accounts}
+    assigner, settings = Assigner(QUIET_OR_BUSY, 0.2), Settings()
+    for partition in range(PARTITIONS):
+        names = await deployment.store.names(partition)
+        async for chunk in deployment.store.load(partition):
+            for account, state in chunk:
+                record = np.frombuffer(state, ACCOUNT)
+                assert found.pop(account) == account_at(
+                    account, record, assigner, names, NOW_US, settings.scores
+                )
+    assert not found
 
 
 async def test_before_there_is_a_model() -> None:
