@@ -27,7 +27,14 @@ from stream_app.events.batch import MAX_DWELL_MINUTES, TOPICS_PER_EVENT, Kind
 from stream_app.events.control import CONTROL_TYPES
 from stream_app.events.decode import Reason
 from stream_app.features.catalogue import DERIVED, HALF_LIVES_DAYS, MODEL_VECTOR, ROLLING, Rolling
-from stream_app.features.table import ACCOUNT, CONTACT_BUCKETS, RING, SESSIONS, TOPIC_SLOTS
+from stream_app.features.table import (
+    ACCOUNT,
+    CONTACT_BUCKETS,
+    RING,
+    SESSIONS,
+    TOPIC_HALF_LIVES_HOURS,
+    TOPIC_SLOTS,
+)
 from stream_app.features.values import MAX_SILENCE_DAYS
 from stream_app.intent.scores import BANDS
 from stream_app.schemas.headers import DEAD_LETTER_NAME, dead_letter_headers
@@ -256,14 +263,27 @@ def _spikes() -> list[str]:
         "",
         _text(f"""
         Each event adds 1 to the interest in each of its topics, with half-lives of 1 and 28 days.
-        A spike is fast interest that the account's own slow interest does not explain. With n
-        events of fast interest, and m expected from the slow one, the surprise is
-        n ln(n / m) - (n - m), the Poisson deviance in nats. It is reported when the surprise is at
-        least {_number(spike.min_surprise)}, n at least {_number(spike.min_events)}, at least
-        {spike.min_contacts} people took part today or yesterday, the account has been known for
-        {_number(spike.min_history_days)} days, and the last spike on the topic is
-        {_number(spike.cooldown_hours)} hours old (defaults; docs/settings.md, `spikes`). It means
-        unusual interest, not a purchase.
+
+        A spike is more people, or more of their visits, on a topic than the account's own habit
+        explains. Pages come in sessions, so pages are not counted: a visit is one person on the
+        topic within one clock hour, and an arrival is a visit of somebody who was not on the
+        topic before in this half of the day or the one before. Arrivals are summed up with a
+        half-life of {TOPIC_HALF_LIVES_HOURS["arrivals"]} hour (several people start together),
+        visits with one of {TOPIC_HALF_LIVES_HOURS["visits"]} hours (they stay with it). Where m
+        are expected, n are surprising by n ln(n / m) - (n - m), the Poisson deviance in nats;
+        that of visits is divided by {_number(spike.visit_dispersion)}, because one visit brings the
+        next. The greater of the two is the surprise.
+
+        What is expected is the account's rate of visits to the topic, of about a month, together
+        with {_number(spike.prior_days)} days of {_number(spike.prior_visits)} visits a day that
+        are taken for granted of everybody, times {_number(spike.working_hours)}, because people
+        work in about a third of the hours. A spike is reported when the surprise is at least
+        {_number(spike.min_surprise)}, at least {spike.min_contacts} people took part within the
+        last 12 to 24 hours, the account had no spike within {_number(spike.cooldown_hours)}
+        hours, and the event is the account's latest: one that comes late is no news. Only visits
+        and downloads of a known contact are evidence. What people do with a mailing is not, and
+        neither are visits with a `campaign_id` (`spikes.campaign_visits`). The numbers are
+        defaults; docs/settings.md, `spikes`. It means unusual interest, not a purchase.
         """),
         "",
     ]
@@ -286,7 +306,8 @@ def _limits(estimates: list[tuple[str, str]]) -> list[str]:
           which one of their contacts was last seen. The number is estimated by linear counting
           (Whang, Vander-Zanden, Taylor 1990): it is not exact, and never above {largest:.0f}. Days
           are UTC days.
-        - **People on a topic.** 32 bits for today and for yesterday, estimated in the same way.
+        - **People on a topic.** One bit for each of the same {CONTACT_BUCKETS} buckets, for this
+          half of a day (UTC) and the one before. Two people who share a bucket are one.
         - **Sessions.** The last {SESSIONS} session ids are known; an older session that goes on
           counts again.
         - **Topics.** {TOPIC_SLOTS} topics are followed per account. A further one takes the place

@@ -54,8 +54,8 @@ class Controls:
                     effects.duplicates += 1
                 continue
             if isinstance(event, EraseContact) and event.account_id in table.rows:
-                person = self._columns.person(event.contact_id)
-                forget_contact(table.data[table.rows[event.account_id]], *person)
+                bucket = self._columns.person(event.contact_id)
+                forget_contact(table.data[table.rows[event.account_id]], bucket)
                 touched.add(event.account_id)
             self._restate(table, event.account_id, assigner, effects)
             effects.controls[_type_of(event)] += 1

@@ -23,7 +23,8 @@ from stream_app.events.instants import HOUR
 from stream_app.features import silence, update
 from stream_app.features.table import Erased, FeatureTable, Records, Rows, gathered, joined
 from stream_app.features.values import values_at
-from stream_app.intent.interest import Spike, add_interest
+from stream_app.intent.interest import add_interest
+from stream_app.intent.spikes import Spike
 from stream_app.segments.decide import EVENT, MODEL, SILENCE, Decisions, Points, decide
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings

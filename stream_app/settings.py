@@ -132,18 +132,24 @@ class ScoreSettings(Section):
 class SpikeSettings(Section):
     """When unusual interest in a topic is reported."""
 
-    min_surprise: Positive = 25.0
-    """Evidence against the account's own baseline, in nats of the Poisson deviance."""
-    min_events: Positive = 10.0
-    """Fast interest (1-day half-life, in events) below which nothing is reported."""
+    min_surprise: Positive = 6.75
+    """Evidence against the account's own habit, in nats of the Poisson deviance."""
     min_contacts: Annotated[int, Field(ge=1, le=32)] = 2
-    """Distinct people on the topic, today or yesterday (UTC days)."""
-    min_history_days: Annotated[float, Field(ge=0)] = 7.0
-    """An account must be known for so long: without a baseline nothing is unusual."""
+    """Distinct people on the topic within the last 12 to 24 hours."""
     cooldown_hours: Annotated[float, Field(ge=0)] = 72.0
-    """At least so long between two spikes of one account on one topic."""
-    baseline_floor: Positive = 0.25
-    """Events a day that are taken as baseline even when the account has shown none."""
+    """At least so long between two spikes of one account, on whatever topic."""
+    prior_visits: Positive = 0.5
+    """Visits a day to any topic that are taken for granted of an account that is new."""
+    prior_days: Positive = 7.0
+    """Days of an account's own history that weigh as much as what is taken for granted."""
+    working_hours: Annotated[float, Field(ge=1)] = 3.0
+    """How many times the mean of day and night, work and weekend, a habit is in working hours:
+    about 56 of the week's 168."""
+    visit_dispersion: Annotated[float, Field(ge=1)] = 1.25
+    """Visits of people follow each other; their evidence is divided by this."""
+    campaign_visits: bool = False
+    """Whether visits with a `campaign_id` are evidence too. What people do with a mailing says
+    little about what they would have looked for by themselves."""
 
 
 class SegmentSettings(Section):

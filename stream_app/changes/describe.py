@@ -23,8 +23,8 @@ from stream_app.events.instants import to_rfc3339
 from stream_app.features import decay
 from stream_app.features.table import Records
 from stream_app.features.values import Floats, Values, values_at
-from stream_app.intent.interest import Spike
 from stream_app.intent.scores import BANDS, bands_of, scores_of
+from stream_app.intent.spikes import Spike
 from stream_app.segments.decide import Cause, Transition
 from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, UNSEGMENTED_NAME, Assigner
 from stream_app.settings import ScoreSettings
@@ -118,13 +118,13 @@ def intent_spike(
     now_us: int | None,
 ) -> IntentSpike:
     """The payload of one spike."""
-    times = spike.events / spike.expected
+    times = spike.visits / spike.expected
     return IntentSpike(
         account_id=account_id,
         number=spike.number,
         topic=topic,
-        events=round(spike.events, 2),
-        expected=round(spike.expected, 2),
+        visits=round(spike.visits, 2),
+        expected=round(spike.expected, 4),
         surprise=round(spike.surprise, 2),
         people=spike.people,
         summary=f"Unusual interest in {topic}: {times:.1f} times this account's usual level, "

@@ -104,10 +104,17 @@ class IntentSpike(_Payload, frozen=True, kw_only=True):
     account_id: AccountId
     number: Annotated[int, Meta(ge=1, description="Counts the account's spikes, without gaps.")]
     topic: str
-    events: Annotated[float, Meta(description="Decayed events on the topic, 1-day half-life.")]
-    expected: Annotated[float, Meta(description="What the account's own baseline explains.")]
+    visits: Annotated[
+        float,
+        Meta(
+            description="Decayed visits to the topic (a person within an hour), 3-hour half-life."
+        ),
+    ]
+    expected: Annotated[float, Meta(description="Of these, what the account's habit explains.")]
     surprise: Annotated[float, Meta(description="Evidence, in nats of the Poisson deviance.")]
-    people: Annotated[int, Meta(ge=1, description="Distinct contacts, today and yesterday.")]
+    people: Annotated[
+        int, Meta(ge=1, description="Distinct contacts within the last 12 to 24 hours (estimate).")
+    ]
     summary: Annotated[str, Meta(description="One sentence.")]
     segment: SegmentRef
     scores: Standing

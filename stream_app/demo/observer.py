@@ -108,7 +108,7 @@ def _spike_line(spike: IntentSpike) -> SpikeLine:
     return SpikeLine(
         account=spike.account_id,
         topic=spike.topic,
-        times=spike.events / spike.expected,
+        times=spike.visits / spike.expected,
         people=spike.people,
         segment=spike.segment.name,
     )

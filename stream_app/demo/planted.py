@@ -21,17 +21,13 @@ class Found:
     """Spikes that lie in a planted surge."""
 
 
-def compare(
-    truth: GroundTruth, spikes: Iterable[tuple[str, str, int]], from_us: int, until_us: int
-) -> Found:
+def compare(truth: GroundTruth, spikes: Iterable[tuple[str, str, int]], until_us: int) -> Found:
     """Match spikes with surges of the same account and topic, until a day after a surge's end.
 
     Parameters
     ----------
     spikes
         (account, topic, when it occurred), microseconds.
-    from_us
-        Surges that start earlier do not count: accounts have no baseline yet.
     until_us
         Surges that end later do not count: they go on.
     """
@@ -51,6 +47,6 @@ def compare(
     over = {
         (surge.account_id, surge.topic, surge.start_us)
         for surge in truth.surges
-        if surge.start_us >= from_us and surge.end_us <= until_us
+        if surge.end_us <= until_us
     }
     return Found(len(over), len(over & reported), inside)

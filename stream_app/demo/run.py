@@ -11,7 +11,6 @@ from stream_app.demo.picture import Phase
 from stream_app.demo.planted import compare
 from stream_app.demo.summary import DemoSummary, summarise
 from stream_app.demo.system import System, demo_settings, traffic_config
-from stream_app.events.instants import DAY
 from stream_app.traffic import Traffic
 
 
@@ -50,11 +49,9 @@ async def run(options: Options, display: Display, stop: asyncio.Event) -> DemoSu
     finally:
         running.cancel()
     last = await meter.picture("ending")
-    settings = system.settings.spikes
     found = compare(
         traffic.truth,
         system.observer.spikes,
-        traffic.config.start_us + round(settings.min_history_days * DAY),
         system.clock.now_us(),
     )
     return summarise(replace(last, lag=system.freshness.whole), found, options.seed)

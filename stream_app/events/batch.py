@@ -69,8 +69,8 @@ class EventBatch:
     """CRC-32 of the session id, 0: none."""
     contact: npt.NDArray[np.uint8]
     """Bucket 0..63 of the contact, 255: none."""
-    contact_bit: npt.NDArray[np.uint32]
-    """One bit of 32 for the contact, independent of the bucket; 0: none."""
+    prompted: npt.NDArray[np.bool_]
+    """Whether it is a visit that a campaign led to."""
     topics: npt.NDArray[np.uint32]
     """(n, 4) CRC-32 of the topics, 0: none; no topic twice in a row."""
     topic_names: dict[int, str]
@@ -97,16 +97,15 @@ class Columns:
     def __init__(self, pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
 
-    def person(self, contact_id: str) -> tuple[int, int]:
-        """Bucket and bit that a contact has in `EventBatch`."""
-        bucket, bit = _buckets(_array([hash32(self._pseudonyms(contact_id))], np.uint32))
-        return int(bucket[0]), int(bit[0])
+    def person(self, contact_id: str) -> int:
+        """Bucket that a contact has in `EventBatch`."""
+        return int(_buckets(_array([hash32(self._pseudonyms(contact_id))], np.uint32))[0])
 
     def __call__(self, events: Sequence[Event], times_us: Sequence[int]) -> EventBatch:
         """Columns of `events`, in order; `times_us` is `occurred_at` of each."""
         n = len(events)
         kinds, dwell, sessions = [0] * n, [0.0] * n, [0] * n
-        people = [0] * n
+        people, prompted = [0] * n, [False] * n
         topics = np.zeros((n, TOPICS_PER_EVENT), np.uint32)
         names: dict[int, str] = {}
         for i, event in enumerate(events):
@@ -115,6 +114,7 @@ class Columns:
                 dwell[i] = min(event.dwell_seconds / 60.0, MAX_DWELL_MINUTES)
                 if event.session_id:
                     sessions[i] = hash32(event.session_id)
+                prompted[i] = bool(event.campaign_id)
             if not kind:
                 continue  # nobody's interest
             if event.contact_id:
@@ -123,7 +123,6 @@ class Columns:
                 for j, name in enumerate(dict.fromkeys(event.topics[:TOPICS_PER_EVENT])):
                     topics[i, j] = topic = hash32(name)
                     names[topic] = name
-        contact, contact_bit = _buckets(_array(people, np.uint32))
         return EventBatch(
             accounts=[event.account_id for event in events],
             at_us=_array(times_us, np.int64),
@@ -131,8 +130,8 @@ class Columns:
             kind=_array(kinds, np.uint8),
             dwell_minutes=_array(dwell, np.float64),
             session_hash=_array(sessions, np.uint32),
-            contact=contact,
-            contact_bit=contact_bit,
+            contact=_buckets(_array(people, np.uint32)),
+            prompted=_array(prompted, np.bool_),
             topics=topics,
             topic_names=names,
         )
@@ -150,10 +149,8 @@ def kind_of(event: Event) -> Kind:
     return _EMAILS.get(event.kind, Kind.PASSIVE)
 
 
-def _buckets(
-    people: npt.NDArray[np.uint32],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
-    """Bucket and bit of each contact's hash, 0: none.
+def _buckets(people: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+    """Bucket of each contact's hash, 0: none.
 
     CRC-32 spreads ids that differ in a counter too evenly, and linear counting would take 40 people
     for 51. So it is mixed once more (finaliser of MurmurHash3, A. Appleby, public domain).
@@ -163,9 +160,7 @@ def _buckets(
     mixed ^= mixed >> 13
     mixed *= np.uint32(0xC2B2AE35)
     mixed ^= mixed >> 16
-    bit = np.uint32(1) << (mixed >> 6 & 31)
-    bucket = np.where(people, mixed & 63, NO_CONTACT).astype(np.uint8)
-    return bucket, np.where(people, bit, 0).astype(np.uint32)
+    return np.where(people, mixed & 63, NO_CONTACT).astype(np.uint8)
 
 
 def _array(values: Sequence[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:

@@ -34,17 +34,21 @@ def period_of(at_us: Times) -> npt.NDArray[np.int64]:
     return at_us // PERIOD_US
 
 
-def growth(at_us: Times, period: npt.NDArray[np.integer]) -> Floats:
+def growth(
+    at_us: Times, period: npt.NDArray[np.integer], half_lives_us: Floats = _HALF_LIVES_US
+) -> Floats:
     """(n, 3) weights 2^((t - reference) / half_life), one column per half-life."""
     age = (at_us - period * PERIOD_US).astype(np.float64)
-    weights: Floats = np.exp2(age[:, None] / _HALF_LIVES_US)
+    weights: Floats = np.exp2(age[:, None] / half_lives_us)
     return weights
 
 
-def fading(at_us: Times, period: npt.NDArray[np.integer]) -> Floats:
+def fading(
+    at_us: Times, period: npt.NDArray[np.integer], half_lives_us: Floats = _HALF_LIVES_US
+) -> Floats:
     """(n, 3) factors 2^-((t - reference) / half_life) that turn stored sums into values at t."""
     age = (at_us - period * PERIOD_US).astype(np.float64)
-    factors: Floats = np.exp2(-(age[:, None] / _HALF_LIVES_US))
+    factors: Floats = np.exp2(-(age[:, None] / half_lives_us))
     return factors
 
 

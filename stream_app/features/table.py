@@ -31,12 +31,24 @@ TOPIC_SLOT = np.dtype(
         ("topic", "<u4"),  # CRC-32 of the name, 0: free
         ("fast", "<f8"),  # decayed events, 1-day half-life
         ("slow", "<f8"),  # decayed events, 28-day half-life
-        ("day", "<u2"),  # UTC day of `today`
-        ("today", "<u4"),  # one bit per contact seen on that day
-        ("yesterday", "<u4"),  # and on the day before
-        ("spiked_minute", "<u4"),  # when a spike was last reported, minutes since 1970
+        ("arrivals", "<f8"),  # decayed people who turned to it, 1-hour half-life
+        ("visits", "<f8"),  # decayed visits, 3-hour half-life
+        ("usual", "<f8"),  # decayed visits, 28-day half-life
+        ("hour", "<u4"),  # hours since 1970 of the latest visit
+        ("people_in_hour", "<u8"),  # one bit per bucket of contacts seen in that hour
+        ("people", "<u8"),  # and in that half of a day
+        ("people_before", "<u8"),  # and in the half before
     ]
 )
+
+TOPIC_HALF_LIVES_HOURS = {
+    "fast": 24,
+    "slow": 28 * 24,
+    "arrivals": 1,
+    "visits": 3,
+    "usual": 28 * 24,
+}
+"""Of the decayed sums of a slot. Each divides `decay.PERIOD_DAYS`, so that re-basing is exact."""
 
 ACCOUNT = np.dtype(
     [
@@ -54,6 +66,7 @@ ACCOUNT = np.dtype(
         ("topics", TOPIC_SLOT, (TOPIC_SLOTS,)),
         ("checks", "<u2"),  # silence checks done since the latest event
         ("spikes", "<u4"),  # spikes reported so far
+        ("spiked_minute", "<u4"),  # when the last one was, minutes since 1970; 0: never
         # Written by `segments.decide`, from the above.
         ("sequence", "<u4"),  # changes published so far
         ("segment", "<i4"),  # current segment, -1: none yet
@@ -73,7 +86,9 @@ def layout_of(record: np.dtype[np.void], columns: Sequence[str]) -> str:
 
 LAYOUT = layout_of(
     ACCOUNT,
-    [f"{f.name}:{f.half_life_days}" for f in ROLLING] + [f"anchor:{d.name}" for d in MODEL_VECTOR],
+    [f"{f.name}:{f.half_life_days}" for f in ROLLING]
+    + [f"{name}:{hours}" for name, hours in TOPIC_HALF_LIVES_HOURS.items()]
+    + [f"anchor:{d.name}" for d in MODEL_VECTOR],
 )
 """Fingerprint of `ACCOUNT`. State of another layout is refused, never misread."""
 

@@ -15,7 +15,7 @@ from stream_app.events.batch import NO_CONTACT, EventBatch, Kind
 from stream_app.events.instants import DAY
 from stream_app.features import decay
 from stream_app.features.catalogue import HALF_LIVES_DAYS, ROLLING
-from stream_app.features.table import RING, SESSIONS, Records
+from stream_app.features.table import RING, SESSIONS, TOPIC_HALF_LIVES_HOURS, Records
 from stream_app.settings import ScoreSettings
 
 Bools = npt.NDArray[np.bool_]
@@ -57,11 +57,13 @@ def advance(records: Records, at_us: decay.Times) -> None:
     period = decay.period_of(latest)
     moved = ~new & (period > records["period"])
     if moved.any():
-        exponents = -decay.halvings((period - records["period"])[moved])
+        periods = (period - records["period"])[moved]
+        exponents = -decay.halvings(periods)
         records["values"][moved] = np.ldexp(records["values"][moved], exponents[:, _HALF_LIFE_OF])
         slots = records["topics"]
-        for name, column in (("fast", 0), ("slow", 2)):
-            slots[name][moved] = np.ldexp(slots[name][moved], exponents[:, column, None])
+        for name, hours in TOPIC_HALF_LIVES_HOURS.items():
+            shift = -(periods * (decay.PERIOD_DAYS * 24 // hours)).astype(np.int32)
+            slots[name][moved] = np.ldexp(slots[name][moved], shift[:, None])
     records["period"] = period
 
 
@@ -97,12 +99,12 @@ def add(
         records["contacts"][seen, bucket] = np.maximum(records["contacts"][seen, bucket], day)
 
 
-def forget_contact(record: np.void, bucket: int, bit: int) -> None:
+def forget_contact(record: np.void, bucket: int) -> None:
     """Remove the traces of a contact (`Columns.person`) from one account. Another contact that
     shares them is no longer counted either, until it is active again."""
     record["contacts"][bucket] = 0
-    for day in ("today", "yesterday"):
-        record["topics"][day] &= ~np.uint32(bit)
+    for seen in ("people_in_hour", "people", "people_before"):
+        record["topics"][seen] &= ~(np.uint64(1) << np.uint64(bucket))
 
 
 def _new_session(records: Records, session: npt.NDArray[np.uint32]) -> Bools:

@@ -102,11 +102,11 @@ _SPIKE = IntentSpike(
     account_id=_ACCOUNT,
     number=1,
     topic="integrations",
-    events=7.94,
-    expected=0.61,
-    surprise=13.05,
+    visits=3.66,
+    expected=0.28,
+    surprise=7.27,
     people=3,
-    summary="Unusual interest in integrations: 13.0 times this account's usual level, by about "
+    summary="Unusual interest in integrations: 13.1 times this account's usual level, by about "
     "3 people.",
     segment=_RESEARCHERS,
     scores=_SCORES,

@@ -74,7 +74,7 @@ def sections(kafka: str, redis_url: str) -> dict[str, dict[str, Any]]:
         "redis": {"url": redis_url, "prefix": "chaos", "timeout_seconds": REDIS_TIMEOUT_SECONDS},
         "segments": {"train": False},
         # Easily surprised, so that many accounts have spikes in their short lives.
-        "spikes": {"min_surprise": 8.0, "min_events": 5.0, "min_history_days": 1.0},
+        "spikes": {"min_surprise": 2.5},
         "worker": {
             "max_batch": 200,
             "sweep_seconds": 0.3,

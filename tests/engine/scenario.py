@@ -24,7 +24,7 @@ from tests.features.build import START_US, columns, event
 DIMENSIONS = [dimension.name for dimension in MODEL_VECTOR]
 
 EAGER_SPIKES = SpikeSettings(
-    min_surprise=0.5, min_events=2.0, min_contacts=1, min_history_days=0.0, cooldown_hours=3.0
+    min_surprise=0.5, min_contacts=1, cooldown_hours=3.0, campaign_visits=True
 )
 """So easily surprised that a short random stream has spikes."""
 

@@ -61,7 +61,6 @@ def test_what_nobody_did_leaves_no_person_and_no_interest() -> None:
     opened = sent | {"kind": "opened", "machine_open": True}
     batch = columns(sent, opened)
     assert batch.contact.tolist() == [NO_CONTACT, NO_CONTACT]
-    assert not batch.contact_bit.any()
     assert not batch.topics.any()
 
 
@@ -91,23 +90,24 @@ def test_hashes_are_never_the_value_that_means_none() -> None:
 
 def test_an_event_without_contact_session_or_topics_says_so() -> None:
     batch = columns({k: VISIT[k] for k in ("type", "id", "occurred_at", "account_id")})
-    assert (batch.contact[0], batch.contact_bit[0], batch.session_hash[0]) == (NO_CONTACT, 0, 0)
+    assert (batch.contact[0], batch.session_hash[0]) == (NO_CONTACT, 0)
     assert not batch.topics.any()
 
 
-def test_a_contact_falls_into_one_of_64_buckets_and_32_bits_evenly() -> None:
+def test_a_visit_with_a_campaign_is_prompted_and_nothing_else_is() -> None:
+    campaign = {"campaign_id": "newsletter-1"}
+    without = VISIT | {"campaign_id": None}
+    batch = columns(without, VISIT | campaign, VISIT | {"campaign_id": ""}, EMAIL | campaign)
+    assert batch.prompted.tolist() == [False, True, False, False]
+
+
+def test_a_contact_falls_into_one_of_64_buckets_evenly() -> None:
     random.seed(1)
     batch = columns(*(VISIT | {"contact_id": f"c-{random.random()}"} for _ in range(6_400)))
     buckets = np.bincount(batch.contact, minlength=64)
-    bits = np.unique(batch.contact_bit, return_counts=True)[1]
     assert len(buckets) == 64
-    assert len(bits) == 32
-    # Chi-squared with 63 and 31 degrees of freedom: beyond 110 and 65 once in some 5,000.
+    # Chi-squared with 63 degrees of freedom: beyond 110 once in some 5,000.
     assert ((buckets - 100) ** 2 / 100).sum() < 110
-    assert ((bits - 200) ** 2 / 200).sum() < 65
-    # 6,400 contacts leave about 90 of the 2,048 pairs out when bucket and bit are independent.
-    pairs = set(zip(batch.contact.tolist(), batch.contact_bit.tolist(), strict=True))
-    assert len(pairs) > 1_900
 
 
 @given(emails, st.binary(min_size=1, max_size=16))

@@ -15,6 +15,7 @@ from stream_app.features.table import (
     ACCOUNT,
     LAYOUT,
     NEVER,
+    TOPIC_HALF_LIVES_HOURS,
     TOPIC_SLOT,
     FeatureTable,
     layout_of,
@@ -193,6 +194,7 @@ def test_the_record_is_packed_and_little_endian() -> None:
 
 def test_another_layout_or_another_meaning_has_another_fingerprint() -> None:
     columns = [f"{f.name}:{f.half_life_days}" for f in ROLLING]
+    columns += [f"{name}:{hours}" for name, hours in TOPIC_HALF_LIVES_HOURS.items()]
     columns += [f"anchor:{d.name}" for d in MODEL_VECTOR]
     assert layout_of(ACCOUNT, columns) == LAYOUT
     swapped = [columns[1], columns[0], *columns[2:]]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from stream_app.changes.types import IntentSpike
 from stream_app.events.batch import Kind
-from stream_app.events.instants import DAY, HOUR, MINUTE
+from stream_app.events.instants import DAY, HOUR, MINUTE, parse
 from stream_app.events.types import Event
 from stream_app.settings import Settings, SpikeSettings
 from tests.engine.scenario import QUIET_OR_BUSY, Run
@@ -16,6 +20,7 @@ from tests.features.build import START_US, event
 
 SURGE = START_US + 20 * DAY
 PEOPLE = ("ann", "bob", "cem")
+FOUR = (*PEOPLE, "dan")
 
 
 def known(account: str = "a") -> Event:
@@ -24,31 +29,30 @@ def known(account: str = "a") -> Event:
 
 
 def surge(
-    n: int = 12, at_us: int = SURGE, people: tuple[str | None, ...] = PEOPLE, topic: str = "pricing"
+    n: int = 12,
+    at_us: int = SURGE,
+    people: tuple[str | None, ...] = PEOPLE,
+    topic: str = "pricing",
+    apart_us: int = 10 * MINUTE,
+    **fields: object,
 ) -> list[Event]:
     """Pages on one topic, ten minutes apart, by people in turn."""
     return [
         event(
             Kind.VISIT_PRICING,
-            at_us + i * 10 * MINUTE,
+            at_us + i * apart_us,
             contact_id=people[i % len(people)],
             topics=[topic],
             id_=f"{topic}-{at_us}-{i}",
+            **fields,
         )
         for i in range(n)
     ]
 
 
-def settings(**changed: object) -> Settings:
-    """Thresholds that a dozen events reach, with some settings changed."""
-    return Settings(
-        spikes=SpikeSettings.model_validate({"min_surprise": 5.0, "min_events": 5.0} | changed)
-    )
-
-
 def spikes(*events: Event, **changed: object) -> list[IntentSpike]:
-    """Spikes of a stream."""
-    run = Run(settings(**changed))
+    """Spikes of a stream, with some settings changed."""
+    run = Run(Settings(spikes=SpikeSettings.model_validate(changed)))
     run.each(*events)
     return run.outcome.spikes.get("a", [])
 
@@ -57,35 +61,89 @@ def test_a_surge_by_several_people_is_a_spike() -> None:
     (spike,) = spikes(known(), *surge())
     assert (spike.account_id, spike.number, spike.topic) == ("a", 1, "pricing")
     assert spike.people in (2, 3)
-    assert spike.events >= 5.0
-    assert spike.events > spike.expected
+    assert spike.visits > spike.expected
+    assert spike.surprise >= 6.75
     assert "pricing" in spike.summary
     assert "unusual" in spike.summary.lower()
     assert "buy" not in spike.summary
 
 
-def test_its_surprise_is_the_poisson_deviance() -> None:
-    """Against the floor of a quarter of an event a day, before which nothing was known."""
-    (spike,) = spikes(known(), *surge(), baseline_floor=2.0, min_surprise=0.5)
-    assert spike.expected == pytest.approx(2.0 / math.log(2), rel=1e-2)
-    n, expected = spike.events, spike.expected
-    assert spike.surprise == pytest.approx(n * math.log(n / expected) - (n - expected), abs=0.05)
+def test_it_is_reported_when_the_third_person_comes() -> None:
+    (spike,) = spikes(known(), *surge())
+    assert parse(spike.occurred_at) == SURGE + 20 * MINUTE
+
+
+def test_two_people_who_stay_with_it_are_enough() -> None:
+    two = surge(20, people=PEOPLE[:2], apart_us=30 * MINUTE)
+    (spike,) = spikes(known(), *two)
+    assert spike.people == 2
+    assert SURGE + HOUR < parse(spike.occurred_at) < SURGE + 6 * HOUR
+
+
+def test_people_who_come_hours_apart_are_noticed_by_their_visits() -> None:
+    slowly = surge(24, apart_us=25 * MINUTE)
+    (spike,) = spikes(known(), *slowly)
+    assert parse(spike.occurred_at) > SURGE + HOUR
+    assert not spikes(known(), *slowly, visit_dispersion=10.0)
+
+
+def test_its_surprise_is_the_deviance_of_those_who_arrive() -> None:
+    """Of three arrivals within twenty minutes, and three visits in the month before."""
+    (spike,) = spikes(known(), *surge(), min_contacts=3)
+    fast = 1 + 2 ** (-1 / 6) + 2 ** (-1 / 3)
+    lived = 20 + 20 / 1_440
+    usual = 1 + 2 ** (-1 / (6 * 24 * 28)) + 2 ** (-2 / (6 * 24 * 28))
+    rate = 3 * (usual + 0.5 * 7) / (28 / math.log(2) * (1 - 2 ** (-lived / 28)) + 7)
+    expected = rate / 24 / math.log(2)
+    assert spike.surprise == pytest.approx(
+        fast * math.log(fast / expected) - (fast - expected), abs=0.01
+    )
+    assert spike.expected == pytest.approx(3 * expected, rel=1e-2)
 
 
 def test_what_an_account_always_does_is_not_unusual() -> None:
-    """Twelve a day for weeks is the baseline; a surge to twelve a day is none."""
-    every_day = [one for day in range(40) for one in surge(12, START_US + day * DAY)]
-    steady = spikes(*every_day, event(id_="z", at_us=START_US + 41 * DAY))
-    # The first days are a surge for an account that was not known; after that, silence.
+    """Three people a day, for weeks, are the habit of an account; ten are not."""
+    every_day = [one for day in range(40) for one in surge(6, START_US + day * DAY + 9 * HOUR)]
+    steady = spikes(*every_day)
+    # The first day is a surge for an account that was not known; after that, silence.
     assert len(steady) <= 1
-    more = surge(70, START_US + 40 * DAY)
+    crowd = tuple(f"person-{i}" for i in range(10))
+    more = surge(10, START_US + 40 * DAY + 9 * HOUR, crowd, apart_us=3 * MINUTE)
     assert len(spikes(*every_day, *more)) == len(steady) + 1
 
 
+def test_a_new_account_needs_more_than_one_that_is_known() -> None:
+    three, crowd = surge(3, apart_us=5 * MINUTE), tuple(f"person-{i}" for i in range(6))
+    assert spikes(known(), *three)
+    assert not spikes(*three)
+    assert spikes(*surge(6, people=crowd, apart_us=5 * MINUTE))
+
+
 def test_one_person_does_not_spike() -> None:
-    assert not spikes(known(), *surge(60, people=("ann",)))
-    assert not spikes(known(), *surge(60, people=(None,)))
-    assert spikes(known(), *surge(60, people=("ann",)), min_contacts=1)
+    """Neither with hundreds of pages, nor with visits over days."""
+    for apart_us in (MINUTE, 20 * MINUTE, HOUR):
+        alone = surge(300, people=("ann",), apart_us=apart_us)
+        assert not spikes(known(), *alone)
+        assert not spikes(known(), *surge(300, people=(None,), apart_us=apart_us), min_contacts=1)
+    alone = surge(60, people=("ann",), apart_us=HOUR)
+    assert spikes(known(), *alone, min_contacts=1, min_surprise=4.0)
+    assert not spikes(known(), *alone, min_surprise=4.0)
+
+
+def test_a_crawler_is_one_visit() -> None:
+    """Hundreds of pages within a minute by one contact: not even beside another person, and not
+    if one person were enough."""
+    burst = surge(600, people=("bot",), apart_us=MINUTE // 600)
+    assert not spikes(known(), *burst, min_contacts=1)
+    bob = surge(1, SURGE + 30 * MINUTE, people=("bob",))
+    assert not spikes(known(), *burst, *bob)
+    assert spikes(known(), *surge(600, apart_us=MINUTE // 600))  # by three it would be one
+
+
+def test_pages_of_a_visit_do_not_add_up() -> None:
+    """However many pages two people read within an hour."""
+    assert not spikes(known(), *surge(50, people=PEOPLE[:2], apart_us=MINUTE))
+    assert spikes(known(), *surge(50, people=PEOPLE, apart_us=MINUTE))
 
 
 @pytest.mark.parametrize("least", [2, 3])
@@ -95,85 +153,143 @@ def test_at_least_so_many_people_are_asked_for(least: int) -> None:
     assert not spikes(known(), *surge(60, people=crowd[1:]), min_contacts=least)
 
 
-def test_people_of_the_day_before_yesterday_do_not_count() -> None:
-    alone = surge(6, SURGE + 2 * DAY, people=("ann",))
-    assert not spikes(known(), *surge(1, people=("bob",)), *alone)
-    assert spikes(known(), *surge(1, SURGE + DAY, people=("bob",)), *alone)
+def test_people_of_the_half_day_before_still_count_and_older_ones_do_not() -> None:
+    """Noon and midnight, UTC, are where one half ends."""
+    alone = surge(12, SURGE + 12 * HOUR, people=("ann",), apart_us=HOUR)
+    for bob_us, noticed in ((SURGE, True), (SURGE - MINUTE, False)):
+        bob = surge(1, bob_us, people=("bob",))
+        assert bool(spikes(known(), *bob, *alone, min_surprise=4.0)) is noticed
 
 
-def test_a_late_event_of_yesterday_still_brings_its_person() -> None:
-    yesterday = surge(1, SURGE - 2 * HOUR, people=("bob",))
-    first, last = surge(7, people=("ann",)), surge(1, SURGE + 2 * HOUR, people=("ann",))
-    assert not spikes(known(), *first, *last)
-    assert spikes(known(), *first, *yesterday, *last)
+def test_a_late_event_still_brings_its_person() -> None:
+    """Once: a second late event of the same person is none more."""
+    last = surge(1, SURGE + 8 * HOUR, people=("ann",))
+    alone = surge(8, people=("ann",), apart_us=HOUR)
+    late = surge(3, SURGE + 7 * HOUR, people=("bob",), apart_us=MINUTE)
+    assert not spikes(known(), *alone, *last, min_surprise=4.0)
+    assert spikes(known(), *alone, *late, *last, min_surprise=4.0)
+    one, three = Run(Settings()), Run(Settings())
+    for run, events in ((one, late[:1]), (three, late)):
+        run.each(known(), *alone, *last, *events)
+    slots = [run.table.live[0]["topics"][0] for run in (one, three)]
+    assert slots[0]["usual"] == slots[1]["usual"]
 
 
-def test_an_account_without_history_does_not_spike() -> None:
-    assert not spikes(*surge(30, START_US))
-    assert not spikes(event(at_us=SURGE - 6 * DAY), *surge(30))
-    assert spikes(event(at_us=SURGE - 7 * DAY), *surge(30))
-    assert spikes(event(at_us=SURGE - 6 * DAY), *surge(30), min_history_days=6.0)
+def test_a_backfill_of_old_events_is_no_news() -> None:
+    """A surge that is delivered after a newer event says nothing, hours or weeks later. What is
+    older than a day is not even counted: who was there is not known any more."""
+    for later_us in (3 * HOUR, 10 * DAY):
+        newer = surge(1, SURGE + later_us, people=("dan",))
+        assert not spikes(known(), *newer, *surge())
+        assert spikes(known(), *surge(), *newer)
+    run = Run(Settings())
+    run.each(known(), *newer, *surge())
+    slot = run.table.live[0]["topics"][0]
+    assert slot["slow"] > slot["usual"]
 
 
-def test_little_interest_is_no_spike_however_unusual() -> None:
-    assert not spikes(known(), *surge(5))  # a little less than 5 when the fifth arrives
-    assert spikes(known(), *surge(6))
-    assert not spikes(known(), *surge(6), min_events=8.0)
+def test_a_backfill_does_not_make_the_next_visit_a_spike() -> None:
+    newer, next_ = (surge(1, SURGE + hours * HOUR, people=("dan",)) for hours in (30, 31))
+    assert not spikes(known(), *newer, *surge(), *next_)
 
 
-def test_after_a_spike_the_topic_rests() -> None:
-    again = [one for hour in (0, 24, 48, 66) for one in surge(40, SURGE + hour * HOUR)]
+def test_machine_opens_and_mailings_do_not_spike() -> None:
+    """What people do with a mail is not evidence either; the visits of the same people are."""
+    for machine in (True, False):
+        for kind in (Kind.EMAIL_OPENED, Kind.EMAIL_CLICKED, Kind.EMAIL_REPLIED):
+            mails = [
+                event(
+                    kind,
+                    SURGE + i * MINUTE,
+                    contact_id=f"c{i % 5}",
+                    topics=["pricing"],
+                    id_=f"{i}",
+                    machine_open=machine,
+                )
+                for i in range(40)
+            ]
+            assert not spikes(known(), *mails)
+    crowd = tuple(f"c{i}" for i in range(5))
+    assert spikes(known(), *surge(40, people=crowd, apart_us=MINUTE))
+
+
+def test_visits_that_a_campaign_led_to_count_if_wanted() -> None:
+    landed = surge(12, campaign_id="newsletter-1")
+    assert not spikes(known(), *landed)
+    assert spikes(known(), *landed, campaign_visits=True)
+
+
+def test_downloads_count_like_visits() -> None:
+    taken = [
+        event(Kind.DOWNLOAD_DECISION, SURGE + i * MINUTE, contact_id=who, topics=["pricing"])
+        for i, who in enumerate(PEOPLE)
+    ]
+    assert spikes(known(), *taken)
+
+
+def test_after_a_spike_the_account_rests() -> None:
+    again = [
+        one
+        for topic in ("pricing", "security")
+        for hour in (0, 24, 48, 64)
+        for one in surge(40, SURGE + hour * HOUR, topic=topic)
+    ]
+    again.sort(key=lambda one: one.occurred_at)
     assert len(spikes(known(), *again, min_surprise=0.5)) == 1
-    later = surge(40, SURGE + 73 * HOUR)
+    later = surge(40, SURGE + 74 * HOUR)
     assert [s.number for s in spikes(known(), *again, *later, min_surprise=0.5)] == [1, 2]
     assert len(spikes(known(), *surge(40), min_surprise=0.5, cooldown_hours=1.0)) > 2
 
 
-def test_another_topic_is_another_spike() -> None:
-    both = event(id_="known", topics=["pricing", "security"])
-    found = spikes(both, *surge(), *surge(topic="security"))
-    assert [(s.number, s.topic) for s in found] == [(1, "pricing"), (2, "security")]
-
-
-def test_late_events_are_no_news() -> None:
-    """A backfill of the same surge, delivered after a newer event, says nothing."""
-    newer = event(at_us=SURGE + 3 * HOUR, id_="newer")
-    assert not spikes(known(), newer, *surge(12, SURGE))
-    assert spikes(known(), *surge(12, SURGE), newer)
+def test_the_topic_that_completes_it_first_is_the_one_that_is_named() -> None:
+    both = [
+        one
+        for pair in zip(surge(), surge(at_us=SURGE + MINUTE, topic="security"), strict=True)
+        for one in pair
+    ]
+    assert [s.topic for s in spikes(known(), *both)] == ["pricing"]
 
 
 def test_interest_so_old_that_it_has_faded_to_nothing_is_none() -> None:
     """2 to the power of minus the days since then is no longer a number above 0. Another account of
     the same batch has interest enough to be looked at closely."""
-    run = Run(settings())
+    run = Run(Settings())
     years = SURGE - 20 * 365 * DAY
-    late = event(at_us=years, account="b", topics=["pricing"], id_="late")
-    run.each(known(), known("b"), event(at_us=SURGE, account="b", id_="now"), *surge(11))
-    run.step(late, surge(12)[-1])
+    late = event(at_us=years, account="b", topics=["pricing"], id_="late", contact_id="ann")
+    run.each(known(), known("b"), event(at_us=SURGE, account="b", id_="now"), *surge(2))
+    run.step(late, surge()[2])
     assert run.outcome.spikes.get("b", []) == []
     assert len(run.outcome.spikes["a"]) == 1
 
 
-def test_machine_opens_do_not_spike() -> None:
-    opened = [
-        event(
-            Kind.EMAIL_OPENED,
-            SURGE + i * MINUTE,
-            contact_id=f"c{i % 5}",
-            topics=["pricing"],
-            id_=f"{i}",
-            machine_open=machine,
+@given(st.lists(st.tuples(st.integers(0, 60 * 24), st.integers(0, 3)), min_size=1, max_size=40))
+@hypothesis_settings(max_examples=60)
+def test_visits_are_people_by_hour(happened: list[tuple[int, int]]) -> None:
+    """In time order the month's sum counts each person once an hour, and no page twice."""
+    happened.sort()
+    run = Run(Settings())
+    run.each(
+        *(
+            event(
+                at_us=START_US + minute * MINUTE,
+                contact_id=FOUR[who],
+                topics=["t"],
+                id_=f"{i}",
+            )
+            for i, (minute, who) in enumerate(happened)
         )
-        for machine in (True, False)
-        for i in range(40)
-    ]
-    assert not spikes(known(), *opened[:40])
-    assert spikes(known(), *opened[40:])
+    )
+    firsts = {}
+    for minute, who in happened:
+        firsts.setdefault((minute // 60, who), minute)
+    slot = run.table.live[0]["topics"][0]
+    start_age_days = (START_US % (28 * DAY)) / DAY
+    expected = sum(2 ** ((start_age_days + m / 1_440) / 28) for m in firsts.values())
+    assert slot["usual"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_spike_shows_the_segment_and_the_scores_of_its_moment() -> None:
-    early = settings(min_events=1.5, min_surprise=0.5)
-    run, whole = Run(early, QUIET_OR_BUSY), Run(early, QUIET_OR_BUSY)
+    run, whole = Run(Settings(), QUIET_OR_BUSY), Run(Settings(), QUIET_OR_BUSY)
     happened = [known(), *surge(40)]
     run.each(*happened)
     whole.step(*happened)
@@ -189,7 +305,12 @@ def test_a_spike_shows_the_segment_and_the_scores_of_its_moment() -> None:
 
 
 def test_a_spike_tells_where_the_account_stands() -> None:
-    run = Run(settings())
+    run = Run(Settings())
     run.each(known(), *surge())
     assert run.outcome.accounts["a"].interests[0].topic == "pricing"
     assert run.outcome.accounts["a"].as_of >= run.outcome.spikes["a"][0].occurred_at
+
+
+def test_the_surprise_needed_is_a_setting() -> None:
+    found = [parse(spikes(known(), *surge(), min_surprise=s)[0].occurred_at) for s in (5, 7)]
+    assert all(earlier < later for earlier, later in pairwise(found))

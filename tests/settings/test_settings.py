@@ -156,7 +156,7 @@ def test_variables_of_the_tests_are_not_settings(
         ("scores", "engagement_points", {"visits": 1}),
         ("spikes", "min_contacts", 0),
         ("spikes", "min_contacts", 33),
-        ("spikes", "baseline_floor", 0),
+        ("spikes", "prior_visits", 0),
         ("segments", "margin", 1.0),
         ("segments", "margin", -0.1),
         ("segments", "margin", "much"),

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 async def test_a_full_outbox_stops_consumption_until_it_drains(
     world: World, undisturbed: Outcome
 ) -> None:
-    limit = 10
+    limit = 6
     node = world.node(with_worker(outbox_limit=limit))
     publish = node.calls.stop("publish", times=PARTITIONS)
     await node.start()

@@ -46,9 +46,7 @@ SETTINGS = Settings(
         shutdown_seconds=20.0,
     ),
     segments=SegmentSettings(train=False, margin=0.05),
-    spikes=SpikeSettings(
-        min_surprise=1.0, min_events=2.0, min_contacts=1, min_history_days=0.0, cooldown_hours=12.0
-    ),
+    spikes=SpikeSettings(min_surprise=0.5, min_contacts=1, cooldown_hours=4.0),
 )
 
 
