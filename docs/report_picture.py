@@ -28,15 +28,11 @@ WIDTH = 1_180
 SHOWN = "Moves between segments"
 """The last section in the picture."""
 _END = f"""
-new Promise(resolve => {{
-  const end = () => resolve(
-    [...document.querySelectorAll("section")]
-      .find(each => each.querySelector("h2").textContent === {SHOWN!r})
-      .getBoundingClientRect().bottom + 16
-  );
-  const drawn = () => requestAnimationFrame(() => requestAnimationFrame(end));
-  document.readyState === "complete" ? drawn() : addEventListener("load", drawn);
-}})
+new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => resolve(
+  [...document.querySelectorAll("section")]
+    .find(each => each.querySelector("h2").textContent === {SHOWN!r})
+    .getBoundingClientRect().bottom + 16
+))))
 """
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PATIENCE_SECONDS = 30
@@ -64,7 +60,7 @@ async def drawn(browser: str, page: Path, profile: Path) -> bytes:
     """The picture, as WebP."""
     process = await asyncio.create_subprocess_exec(
         browser, "--headless=new", "--no-sandbox", "--hide-scrollbars", "--remote-debugging-port=0",
-        f"--user-data-dir={profile}", page.as_uri(),
+        f"--user-data-dir={profile}", "about:blank",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -75,7 +71,7 @@ async def drawn(browser: str, page: Path, profile: Path) -> bytes:
                 (target,) = [each for each in await answer.json() if each["type"] == "page"]
             url = target["webSocketDebuggerUrl"]
             async with session.ws_connect(url, max_msg_size=0) as socket:
-                return await _picture(socket)
+                return await _picture(socket, page.as_uri())
     finally:
         process.terminate()
         await process.wait()
@@ -90,18 +86,27 @@ async def _port(log: asyncio.StreamReader) -> int:
     raise RuntimeError("the browser did not start")
 
 
-async def _picture(socket: aiohttp.ClientWebSocketResponse) -> bytes:
-    numbers = count(1)
+async def _picture(socket: aiohttp.ClientWebSocketResponse, url: str) -> bytes:
+    numbers, events = count(1), set()
+
+    async def hear() -> Any:
+        message = await socket.receive_json(timeout=_PATIENCE_SECONDS)
+        events.add(message.get("method"))
+        return message
 
     async def ask(method: str, **parameters: Any) -> Any:
         number = next(numbers)
         await socket.send_json({"id": number, "method": method, "params": parameters})
-        while (answer := await socket.receive_json()).get("id") != number:
+        while (answer := await hear()).get("id") != number:
             pass
         return answer["result"]
 
     size = {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     await ask("Emulation.setDeviceMetricsOverride", **size)
+    await ask("Page.enable")
+    await ask("Page.navigate", url=url)
+    while "Page.loadEventFired" not in events:
+        await hear()
     end = await ask("Runtime.evaluate", expression=_END, awaitPromise=True)
     clip = {"x": 0, "y": 0, "width": WIDTH, "height": end["result"]["value"], "scale": 1}
     parameters = {"format": "webp", "quality": 80, "clip": clip, "captureBeyondViewport": True}

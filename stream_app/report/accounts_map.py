@@ -16,6 +16,7 @@ from stream_app.segments.snapshot import Assigner, Snapshot
 
 DRAWN = 1_500
 """Points that are drawn: more hide one another, and a browser slows down."""
+_ACTIVE = np.array([-1.0 if d.name == "silence_days" else 1.0 for d in MODEL_VECTOR])
 _TOLD = 0.35
 """Least loading of a dimension that an axis is explained by (of at most 1)."""
 
@@ -59,8 +60,8 @@ def map_of(accounts: Sequence[AccountSegment], model: Snapshot | None) -> Accoun
     if not scaled.var(axis=0).any():
         return None
     plane = PCA(n_components=2, svd_solver="full").fit(scaled)
-    turn = np.where(np.take_along_axis(plane.components_, _strongest(plane), 1) < 0, -1.0, 1.0)
-    axes = plane.components_ * turn
+    # Axes have no direction of their own: here activity grows along them, and silence falls.
+    axes = plane.components_ * np.where(plane.components_ @ _ACTIVE < 0, -1.0, 1.0)[:, None]
     chosen = np.unique(np.linspace(0, len(accounts) - 1, DRAWN).round().astype(int)).tolist()
     places = (scaled[chosen] - plane.mean_) @ axes.T
     centres = (assigner.centres - plane.mean_) @ axes.T
@@ -77,12 +78,6 @@ def map_of(accounts: Sequence[AccountSegment], model: Snapshot | None) -> Accoun
         right=_words(axes[0]),
         up=_words(axes[1]),
     )
-
-
-def _strongest(plane: PCA) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    found: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-    found = np.abs(plane.components_).argmax(axis=1)[:, None]
-    return found
 
 
 def _point(account: AccountSegment, x: float, y: float) -> Point:
