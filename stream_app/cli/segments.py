@@ -37,11 +37,14 @@ def list_(context: typer.Context, as_json: _Json = False) -> None:
 
 @segments.command("history")
 def history_(as_json: _Json = False) -> None:
-    """Show what became of the segments, version by version: who came from whom, when, and why.
+    """Show how the segments came about: who came from whom, when, and why.
 
-    JSON: `active` (version), `complete` (whether the first version is still stored), `versions`
-    (version, parent, created_at, cause, status: active, waiting, former or unused, segments,
-    lineage: kind, segment, name, others, before; told: the same in words), oldest first.
+    JSON: `active` (version), `complete` (whether the line reaches back to the first version),
+    `segments` (id, name, since: version, parent: the segment it was split from, until: the version
+    that does not have it any more, into: the segments that took it over, former_names), `line`
+    (versions that led to the active one), `versions` (all that are stored: version, parent,
+    created_at, cause, status: active, waiting, former or unused, segments, lineage: kind, segment,
+    name, others, before; told: the same in words), oldest first.
     """
     from stream_app.cli.segments_history import history, show_history  # noqa: PLC0415
     from stream_app.settings import load  # noqa: PLC0415

@@ -356,7 +356,14 @@ def test_history_tells_who_came_from_whom(cli: Cli, models: Environment) -> None
     report = cli("segments", "history", "--json", **models).json
     last = report["versions"][-1]
     assert (last["version"], last["status"]) == (version, "active")
+    assert report["line"][-1] == version
+    assert report["complete"]
+    assert {s["id"] for s in report["segments"] if s["until"] is None} == {
+        s.id for s in changed.segments
+    }
+    (gone,) = [s for s in report["segments"] if s["until"] == version]
     (step,) = changed.lineage
+    assert (gone["id"], gone["into"]) == (step.segment, step.others)
     assert last["lineage"] == [msgspec.to_builtins(step)]
     assert last["told"][0].endswith(f"merged into {step.others[0]} {changed.segments[0].name}")
     shown = cli("segments", "history", **models)
