@@ -36,13 +36,8 @@ async def announce(
         return registry
     wanted = set(range(registry.announced_versions + 1, registry.newest + 1))
     wanted |= {a.version for a in registry.history if a.number > registry.announced_activations}
-    snapshots = {}
-    for version in sorted(wanted):
-        found = await store.snapshot(version)
-        if found is None:  # so many newer ones came that it is no longer kept
-            log.warning("model version %d is not stored any more: not published", version)
-            continue
-        snapshots[version] = _decode(found[1])
+    found = {version: await _read(store, version) for version in sorted(wanted)}
+    snapshots = {version: snapshot for version, snapshot in found.items() if snapshot}
     await publisher.publish(list(_messages(registry, snapshots, messages)))
     published = registry
     while True:
@@ -50,6 +45,19 @@ async def announce(
         if await store.update_registry(registry, announced):
             return announced.next()
         registry = await store.registry()
+
+
+async def _read(store: StateStore, version: int) -> Snapshot | None:
+    """A version to be published; one of another catalogue is, too. None, with a log line: it went
+    because so many newer ones came, or nobody of us wrote it."""
+    found = await store.snapshot(version)
+    try:
+        if found is not None:
+            return _decode(found[1])
+        log.warning("model version %d is not stored any more: not published", version)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("model version %d cannot be read: not published: %s", version, error)
+    return None
 
 
 def _messages(

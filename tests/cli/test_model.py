@@ -308,20 +308,27 @@ def test_a_name_survives_a_proposal_that_was_made_before_it(cli: Cli, models: En
     cli("model", "rollback", **models)
 
 
+@pytest.mark.parametrize(
+    ("found", "instead", "says"),
+    [
+        (b'"catalogue":"', b'"catalogue":"other-', "feature catalogue other-"),
+        (b'"centre":[', b'"centre":[1e999,', "Number out of range"),
+        (b'"mean":[', b'"mean":["', "is not a model snapshot"),
+    ],
+)
 def test_a_snapshot_that_does_not_fit_is_refused_before_anything_changes(
-    cli: Cli, models: Environment
+    cli: Cli, models: Environment, found: bytes, instead: bytes, says: str
 ) -> None:
     before = active(models)
-    bad = write_snapshot(before).replace(b'"catalogue":"', b'"catalogue":"other-')
-    version = propose(models, data=bad)
+    version = propose(models, data=write_snapshot(before).replace(found, instead))
     for command in (("activate",), ("pin",), ("diff",), ("show",)):
         refused = cli("model", *command, str(version), "--json", **models)
         assert refused.code == 4
         assert refused.error["type"] == "SnapshotRefused"
-        assert "feature catalogue other-" in refused.error["message"]
+        assert says in refused.error["message"]
     assert active(models) == before
     lines = cli("model", "list", "--json", **models).json["versions"]
-    assert [e["version"] for e in lines if e["refused"]] == [version]
+    assert next(e["version"] for e in lines if e["refused"]) == version
 
 
 def test_refit_is_asked_for(cli: Cli, models: Environment) -> None:

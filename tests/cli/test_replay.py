@@ -14,10 +14,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from stream_app.segments.snapshot import write_snapshot
 from stream_app.traffic import Traffic, TrafficConfig
 from tests.cli.conftest import Cli, finished, started
+from tests.worker.model import RESTLESS
 
 OUTPUTS = {
     "segment-changes.jsonl",
@@ -100,6 +103,25 @@ def test_fixed_model(cli: Cli, events: Path, tmp_path: Path, monkeypatch: Any) -
     assert fixed["model_version"] == trained["model_version"]
     assert "model" not in fixed["segment_changes_by_reason"]
     assert 0 not in {segment["id"] for segment in fixed["segments"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"catalogue": "other"}, "feature catalogue other"),
+        ({"mean": [1.0]}, "has not the dim"),
+        ({"mean": [float("nan")]}, "is not a model snapshot"),
+    ],
+)
+def test_a_model_that_does_not_fit(
+    cli: Cli, events: Path, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    model, bad = tmp_path / "model.json", msgspec.structs.replace(RESTLESS, **changes)
+    model.write_bytes(write_snapshot(bad))
+    refused = cli("replay", str(events), "--model", str(model), "--json")
+    assert refused.error["type"] == "SnapshotRefused"
+    assert says in refused.error["message"]
+    assert refused.out == ""
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,18 @@ async def test_what_kafka_did_not_take_is_published_the_next_time(house: House) 
     assert list(dict.fromkeys(house.ids)) == ["model:1", "model:activated:1"]
 
 
+async def test_what_cannot_be_read_does_not_hold_up_the_rest(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.issue(RESTLESS)
+    assert await save_model(house.store, 2, b"{}")
+    await house.issue(msgspec.structs.replace(SPLIT, version=3))
+    await house.announce()
+    assert house.ids[:3] == ["model:1", "model:3", "model:activated:1"]
+    assert house.ids[-1] == "model:activated:3"
+    assert "model version 2 cannot be read" in caplog.text
+
+
 async def test_a_change_while_publishing_is_not_taken_for_published(house: House) -> None:
     await house.issue(RESTLESS)
     publish = house.publisher.publish
