@@ -82,7 +82,9 @@ def show_listing(report: dict[str, Any]) -> None:
     if not report["versions"]:
         return
     columns = ("version", "status", "made", "cause", "from", "segments", "vectors")
-    rows = table(*columns, "", right=("version", "from", "segments", "vectors"))
+    refused = any(each["refused"] for each in report["versions"])
+    last = ("",) if refused else ()
+    rows = table(*columns, *last, right=("version", "from", "segments", "vectors"))
     for each in report["versions"]:
         mark = "active, pinned" if each["status"] == "active" and report["pinned"] else None
         cells = (each[name] for name in ("cause", "parent", "segments", "vectors"))
@@ -90,9 +92,9 @@ def show_listing(report: dict[str, Any]) -> None:
             rows,
             each["version"],
             mark or each["status"],
-            when(each["created_at"]) if each["created_at"] else "-",
+            _minute(each["created_at"]) if each["created_at"] else "-",
             *("-" if cell is None else cell for cell in cells),
-            f"refused: {each['refused']}" if each["refused"] else "",
+            *((f"refused: {each['refused']}" if each["refused"] else "",) if refused else ()),
             style="bold" if each["status"] == "active" else "",
         )
     screen.print()
@@ -103,12 +105,16 @@ def show_listing(report: dict[str, Any]) -> None:
     _show_history(report["history"])
 
 
+def _minute(instant: str) -> str:
+    return when(instant)[:16]
+
+
 def _show_history(history: list[dict[str, Any]]) -> None:
     if not history:
         return
     rows = table("version", "in use since", "by", "why", "before", right=("version", "before"))
     for each in history[:10]:
         cells = (each["by"], each["why"].replace("_", " "), each["previous"] or "-")
-        row(rows, each["version"], when(each["at"]), *cells)
+        row(rows, each["version"], _minute(each["at"]), *cells)
     console().print()
     console().print(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -73,9 +74,19 @@ def keep_user_names(proposal: Snapshot, active: Snapshot, version: int) -> Snaps
 def _named(
     snapshot: Snapshot, names: Mapping[int, str], by_users: Mapping[int, str] | None = None
 ) -> Snapshot:
+    """With other names of segments, also in what is said about them."""
     by_users = names if by_users is None else by_users
+    before = {s.name: names.get(s.id, s.name) for s in snapshot.segments}
+    # All names, the longest first: one may begin like another.
+    known = re.compile("|".join(re.escape(name) for name in sorted(before, key=len, reverse=True)))
+
+    def retold(text: str) -> str:
+        return known.sub(lambda match: before[match[0]], text)
+
     return replace(
         snapshot,
+        rules=[retold(rule) for rule in snapshot.rules],
+        health=[replace(check, says=retold(check.says)) for check in snapshot.health],
         segments=[
             replace(s, name=names[s.id], named_by="user" if s.id in by_users else s.named_by)
             if s.id in names

@@ -19,7 +19,7 @@ NEWEST_KEPT = 50
 _HISTORY = 20
 _WAITING = 10
 
-_KEEPS_WAITING = ("moved", "renamed")
+_KEEPS_WAITING = ("moved", "renamed", "rolled_back")
 """What changes nothing about the question whether a version that waits is better."""
 
 

@@ -40,7 +40,7 @@ def test_what_is_not_stored_cannot_be_activated() -> None:
 
 @pytest.mark.parametrize(
     ("why", "waiting"),
-    [("trained", ()), ("activated", ()), ("moved", (2,)), ("renamed", (2,))],
+    [("trained", ()), ("activated", ()), ("moved", (2,)), ("renamed", (2,)), ("rolled_back", (2,))],
 )
 def test_a_proposal_is_outdated_by_segments_chosen_anew_and_not_by_small_changes(
     why: Why, waiting: tuple[int, ...]
