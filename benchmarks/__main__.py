@@ -71,12 +71,12 @@ def _measure(
         try:
             section = asyncio.run(part(bench))
         except LeftOut as missing:
-            screen.print(f"left out: {missing}", markup=False)
+            section = Section(name, "", left_out={name: str(missing)})
         except Failed as failed:
             failures.append(f"{name}: {failed}")
-        else:
-            sections.append(section)
-            report.show(screen, section)
+            section = Section(name, "", left_out={name: f"failed: {failed}"})
+        sections.append(section)
+        report.show(screen, section)
         screen.print(f"  {name}: {time.monotonic() - began:.0f} s\n", style="dim")
     return sections, failures
 

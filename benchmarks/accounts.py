@@ -39,7 +39,7 @@ async def run(bench: Bench) -> Section:
     few, many = plan.few_accounts, plan.many_accounts
     both = [await _deploy(bench, count) for count in (few, many)]
     runs: dict[int, list[Run]] = {few: [], many: []}
-    events = plan.events // 4
+    events = plan.events // 2
     for number in range(1, plan.rounds + 1):
         for each in both:
             load = Load(

@@ -206,12 +206,15 @@ def drained(watch: Watch) -> bool:
     return sum(name.startswith(LAST) for name in watch.marked) == wanted
 
 
+def finished(watch: Watch) -> float:
+    """When the last marker's change was appended."""
+    return max(at for name, at in watch.marked.items() if name.startswith(LAST))
+
+
 def stretch(watch: Watch) -> tuple[float, float]:
-    """From the first marker's change to the last one's."""
-    return (
-        min(at for name, at in watch.marked.items() if name.startswith(FIRST)),
-        max(at for name, at in watch.marked.items() if name.startswith(LAST)),
-    )
+    """From the first marker's change to the last one's, where events come while they are read."""
+    began = min(at for name, at in watch.marked.items() if name.startswith(FIRST))
+    return began, finished(watch)
 
 
 def _parts(names: Sequence[str]) -> list[TopicPartition]:

@@ -23,6 +23,8 @@ from stream_app.streams.ports import Commit
 from stream_app.streams.processor import Pipeline, Processor, Work
 from stream_app.streams.redis_store import RedisStore
 
+_REDIS_RECORDS = 60_000
+"""Whose commits are computed for (c): enough for a rate, and not a run of the worker's work."""
 WHAT = ("read", "decode", "redis")
 
 
@@ -61,6 +63,8 @@ async def redis(settings: Settings) -> dict[str, float]:
             work = processors[partition].process(each, assigner, time.time_ns() // 1_000)
             works.append((partition, work, [encode(message) for message in work.outbox]))
             records += len(each)
+        if records >= _REDIS_RECORDS:
+            break
     store = RedisStore(settings.redis)
     await store.start()
     position = {p: (await store.claim(p, "ceiling")).position for p in processors}

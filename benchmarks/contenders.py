@@ -8,12 +8,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
-from benchmarks.broker import Broker, Watch, Written, drained, stretch
+from benchmarks.broker import Broker, Watch, Written, drained, finished
 from benchmarks.job import document, snapshot
 from benchmarks.processes import Failed, Program
 from stream_app.segments.snapshot import write_snapshot
@@ -53,6 +54,8 @@ class Start:
     command: Sequence[str]
     environment: Mapping[str, str]
     output: str
+    began: Callable[[Program], float]
+    """When it had its first events in hand, seconds since 1970."""
 
 
 Starter = Callable[[Place, str], AbstractAsyncContextManager[Start]]
@@ -70,7 +73,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One drain of a load, from the first marker's change to the last one's."""
+    """One drain of a load, from the first event in hand to the last marker's change."""
 
     events: int
     seconds: float
@@ -99,7 +102,7 @@ async def drain(contender: Contender, place: Place, written: Written) -> Run:
     ):
         with Program(contender.name, start.command, start.environment, log) as program:
             await wait(watch, program, drained, contender.patience_seconds)
-            began, ended = stretch(watch)
+            began, ended = start.began(program), finished(watch)
             cpu_seconds = program.cpu_between(began, ended)
             facts = {"resident_bytes": program.resident_bytes()}
     return Run(written.records, ended - began, cpu_seconds, len(watch.records), facts)
@@ -136,14 +139,21 @@ def worker(*, keep: str = "", patience_seconds: float = 120.0) -> Contender:
         await save_model(store, 1, write_snapshot(snapshot()), b"")
         await store.stop()
         yield Start(
-            [sys.executable, "-m", "stream_app", "worker"],
+            [sys.executable, "-m", "stream_app", "worker", "--json"],
             _environment(sections),
             prefix + topics.SEGMENT_CHANGES.name,
+            _claimed,
         )
         if not keep:
             place.clear_redis()
 
     return Contender("stream-app", start, patience_seconds)
+
+
+def _claimed(program: Program) -> float:
+    """When the worker had claimed its first partition, by its log: reading begins there."""
+    line = next(line for line in program.wrote().splitlines() if ": claimed with epoch" in line)
+    return datetime.fromisoformat(json.loads(line)["time"]).timestamp()
 
 
 def _sections(bootstrap: str, redis_url: str, prefix: str, name: str) -> dict[str, dict[str, Any]]:

@@ -7,21 +7,22 @@ import json
 import sys
 import time
 import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.broker import Watch
-from benchmarks.contenders import Place, worker
+from benchmarks.contenders import worker
 from benchmarks.measurement import Measurement
 from benchmarks.processes import Failed, Program
 from benchmarks.section import Section
 
 RATES = (2_000, 5_000)
-_START_SECONDS = 6.0
-"""Until the first event is due: the source draws its events first."""
-_WARM_SECONDS = 3.0
+_WARM_SECONDS = 2.0
 """Of the load, which does not count."""
 _EVENTS_PER_ACCOUNT = 25
 _TOP_P50, _TOP_P99 = 10.0, 40.0
@@ -34,18 +35,46 @@ All share two cores: source, broker, Redis, worker and consumer. The first three
 count. Percentiles are of one run; the median is over the runs."""
 
 
+_Told = dict[str, float]
+"""What the source says at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One run at one rate, milliseconds."""
+
+    p50: float
+    p99: float
+    source_p99: float
+    changes: int
+
+
 async def run(bench: Bench) -> Section:
-    """Measure each rate in turn."""
+    """Measure each rate in turn, with one worker that runs all the while."""
     section = Section("Latency", _METHOD)
-    found: dict[int, list[tuple[float, float, float, int]]] = {rate: [] for rate in RATES}
-    for number in range(1, bench.plan.rounds + 1):
-        for rate in RATES:
-            each = await _measure(bench, rate, seed=100 * number + rate // 1_000)
-            found[rate].append(each)
-            bench.say(f"round {number}, {rate}/s: p50 {each[0]:.1f} ms, p99 {each[1]:.1f} ms")
+    place = bench.place
+    found: dict[int, list[_Seen]] = {rate: [] for rate in RATES}
+    prefix = f"latency-{uuid.uuid4().hex[:6]}."
+    await place.broker.create_all(prefix)
+    log = place.folder / f"{prefix}log"
+    async with worker().start(place, prefix) as start:
+        with Program("stream-app worker", start.command, start.environment, log) as program:
+            await _reading(program)
+            for number in range(1, bench.plan.rounds + 1):
+                for rate in RATES:
+                    source = _source(bench, prefix, rate, seed=100 * number + rate // 1_000)
+                    # At once: a fetch that waits for more bytes would be the reader's own delay.
+                    async with place.broker.watching(start.output, prompt=True) as watch:
+                        each = await _seen(watch, source, program)
+                    found[rate].append(each)
+                    told = f"p50 {each.p50:.1f} ms, p99 {each.p99:.1f} ms"
+                    bench.say(f"round {number}, {rate}/s: {told}")
     figures: dict[str, dict[str, float]] = {}
-    for rate, runs in found.items():
-        p50, p99, late, changes = (Measurement.of(column) for column in zip(*runs, strict=True))
+    for rate, seen in found.items():
+        p50 = Measurement.of([each.p50 for each in seen])
+        p99 = Measurement.of([each.p99 for each in seen])
+        late = Measurement.of([each.source_p99 for each in seen])
+        changes = Measurement.of([each.changes for each in seen])
         section.add(f"{rate:,}/s: p50", p50, "ms", form=".1f", at_most=_TOP_P50)
         section.add(f"{rate:,}/s: p99", p99, "ms", form=".1f", at_most=_TOP_P99)
         section.add(f"{rate:,}/s: source itself late, p99", late, "ms", form=".1f")
@@ -53,28 +82,6 @@ async def run(bench: Bench) -> Section:
         figures[str(rate)] = {"p50": p50.median, "p99": p99.median}
     section.figures["latency_ms"] = figures
     return section
-
-
-async def _measure(bench: Bench, rate: int, seed: int) -> tuple[float, float, float, int]:
-    """(p50, p99, p99 of the source's own lateness, changes), milliseconds."""
-    place, seconds = bench.place, bench.plan.latency_seconds
-    prefix = f"latency-{uuid.uuid4().hex[:6]}."
-    await place.broker.create_all(prefix)
-    log = place.folder / f"{prefix}log"
-    async with worker().start(place, prefix) as start:
-        with Program("stream-app worker", start.command, start.environment, log) as program:
-            await _reading(program)
-            begins = time.time() + _START_SECONDS
-            # At once: a fetch that waits for more bytes would be the reader's own delay.
-            async with place.broker.watching(start.output, prompt=True) as watch:
-                source = asyncio.create_task(_source(place, prefix, rate, seconds, begins, seed))
-                taken = await _taken(watch, source, program)
-                late = source.result()
-    waits = [took for at, took in taken if at >= begins + _WARM_SECONDS]
-    if not waits:
-        raise Failed(f"no change was read at {rate} events/s:\n{program.last_words()}")
-    p50, p99 = np.percentile(np.array(waits) * 1e3, [50, 99])
-    return float(p50), float(p99), late, len(waits)
 
 
 async def _reading(program: Program) -> None:
@@ -87,36 +94,45 @@ async def _reading(program: Program) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _taken(
-    watch: Watch, source: asyncio.Task[float], program: Program
-) -> list[tuple[float, float]]:
-    """(when the event was due, seconds until its change was read) until a second after the end."""
+async def _seen(watch: Watch, told: Coroutine[Any, Any, _Told], program: Program) -> _Seen:
+    """Read changes until a second after the source's end."""
     taken: list[tuple[float, float]] = []
-    ends = float("inf")
+    source, ends = asyncio.create_task(told), float("inf")
     while time.time() < ends:
         if source.done() and ends == float("inf"):
+            source.result()
             ends = time.time() + 1.0
         for record in await watch.some():
             now = time.time()
             at = datetime.fromisoformat(json.loads(record.value)["occurred_at"]).timestamp()
             taken.append((at, now - at))
         program.check()
-    return taken
+    counts_from = source.result()["begins"] + _WARM_SECONDS
+    waits = [took for at, took in taken if at >= counts_from]
+    if not waits:
+        raise Failed(f"no change was read:\n{program.last_words()}")
+    p50, p99 = np.percentile(np.array(waits) * 1e3, [50, 99])
+    return _Seen(float(p50), float(p99), source.result()["p99"], len(waits))
 
 
-async def _source(
-    place: Place, prefix: str, rate: int, seconds: float, begins: float, seed: int
-) -> float:
-    """Run the source. Returns the 99th percentile of its own lateness."""
+async def _source(bench: Bench, prefix: str, rate: int, seed: int) -> _Told:
+    """Run the source. Returns when it began and how late it was itself."""
+    seconds = bench.plan.latency_seconds
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.sender", "--kafka", place.broker.bootstrap),
+        *(sys.executable, "-m", "benchmarks.sender", "--kafka", bench.place.broker.bootstrap),
         *("--prefix", prefix, "--rate", str(rate), "--seconds", str(seconds)),
-        *("--begins", str(begins), "--seed", str(seed)),
+        *("--seed", str(seed)),
         *("--accounts", str(round(rate * seconds / _EVENTS_PER_ACCOUNT))),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), seconds + 60.0)
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 3 * seconds + 60.0)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise Failed("the source of events did not end") from None
     if process.returncode:
         raise Failed("the source of events failed")
-    return float(json.loads(out)["p99"])
+    found: _Told = json.loads(out)
+    return found

@@ -51,21 +51,20 @@ PARTS = (
 FULL = Plan(
     "full",
     rounds=3,
-    events=400_000,
-    latency_seconds=15.0,
+    events=200_000,
+    latency_seconds=12.0,
     peer_share=1.0,
     few_accounts=10_000,
     many_accounts=1_000_000,
     partition_accounts=250_000,
-    swept_accounts=1_000_000,
+    swept_accounts=200_000,
     parts=PARTS,
 )
 QUICK = replace(
     FULL,
     name="quick",
-    events=100_000,
-    latency_seconds=8.0,
-    peer_share=0.2,
+    events=40_000,
+    latency_seconds=6.0,
     parts=("throughput", "stages", "latency", "replay", "demo"),
 )
 TINY = Plan(

@@ -30,7 +30,7 @@ async def run(bench: Bench) -> Section:
     """Measure both in turns."""
     section = Section("Replay", _METHOD)
     file = bench.place.folder / "events.jsonl"
-    lines = _write(file, bench.plan.events // 2, bench.plan.accounts(bench.plan.events // 2))
+    lines = _write(file, bench.plan.events, bench.plan.accounts(bench.plan.events))
     whole, alone = [], []
     for number in range(1, bench.plan.rounds + 1):
         alone.append(lines / _decode(file))

@@ -18,6 +18,7 @@ from benchmarks.load import Load, items
 from stream_app.streams.partitioning import partition_of
 
 _TICK_SECONDS = 0.001
+_DRAW_SECONDS = 60e-6
 
 
 async def send(bootstrap: str, prefix: str, load: Load) -> dict[str, float]:
@@ -47,25 +48,27 @@ async def send(bootstrap: str, prefix: str, load: Load) -> dict[str, float]:
 
 
 def main() -> None:
-    """Send, and print how late the source was."""
+    """Send, and print when it began and how late the source was."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sender")
     parser.add_argument("--kafka", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--rate", type=float, required=True, help="events a second")
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--begins", type=float, required=True, help="seconds since 1970")
     parser.add_argument("--accounts", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
+    # To draw an event takes less; they must be there when the first one is due.
+    begins = time.time() + 0.5 + _DRAW_SECONDS * options.rate * options.seconds
     load = Load(
         round(options.rate * options.seconds),
         options.accounts,
         span_seconds=options.seconds,
-        ends_us=round((options.begins + options.seconds) * 1e6),
+        ends_us=round((begins + options.seconds) * 1e6),
         seed=options.seed,
         name=f"latency{options.seed}",
     )
-    print(json.dumps(asyncio.run(send(options.kafka, options.prefix, load))))
+    late = asyncio.run(send(options.kafka, options.prefix, load))
+    print(json.dumps({"begins": begins, **late}))
 
 
 if __name__ == "__main__":

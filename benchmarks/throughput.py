@@ -24,13 +24,13 @@ _LABELS = {
 }
 _METHOD = """\
 Every contender is a process of its own, reads the same log from its start, and is measured from
-the change of the first record that it publishes to that of the last one, by the broker's clock:
-start and stop do not count. The ceilings read with aiokafka's `getmany`, (b) decodes what it
-reads with the worker's own decoder, (c) sends commits that were computed beforehand. CPU is
-user and system time of the process from /proc, without broker and Redis. Events happen at the
-pace at which they would arrive, so no account falls silent on the way; the model is fixed.
-Everything else is on: epochs, offset check, outbox, de-duplication, contacts, topics, spikes,
-dead letters."""
+when it has claimed its first partition until the change of the last record is on Kafka, by the
+broker's clock: start and stop do not count. The ceilings read with aiokafka's `getmany`, (b)
+decodes what it reads with the worker's own decoder, (c) sends commits that were computed
+beforehand. CPU is user and system time of the process from /proc, without broker and Redis.
+Events happen at the pace at which they would arrive, so no account falls silent on the way; the
+model is fixed. Everything else is on: epochs, offset check, outbox, de-duplication, contacts,
+topics, spikes, dead letters."""
 
 Runs = dict[str, list[Run]]
 

@@ -63,13 +63,18 @@ class Peer:
                 await place.broker.create(output)
                 for each in before:
                     _run(each, f"preparing {self.title}")
-            yield Start(command, environment, output)
+            yield Start(command, environment, output, lambda _: _began(folder))
             if state is None:
                 await place.broker.forget(group)
                 place.clear_redis()
                 shutil.rmtree(folder, ignore_errors=True)
 
         return Contender(self.name, start)
+
+
+def _began(folder: Path) -> float:
+    """When the peer had its first event."""
+    return float((folder / "began").read_text())
 
 
 def _venv(name: str) -> Callable[[], Path]:
@@ -140,7 +145,7 @@ PEERS = (
     Peer(
         "faust",
         "Faust",
-        60_000,
+        40_000,
         _venv("faust"),
         lambda packages, _: [
             _python(packages, str(HERE / "faust/agent.py"), "worker", "-l", "warn")
@@ -149,14 +154,14 @@ PEERS = (
     Peer(
         "quix",
         "Quix Streams",
-        90_000,
+        60_000,
         _venv("quix"),
         lambda packages, _: [_python(packages, str(HERE / "quix/app.py"))],
     ),
     Peer(
         "bytewax",
         "Bytewax",
-        120_000,
+        90_000,
         _venv("bytewax"),
         lambda packages, state: [
             _python(packages, "-m", "bytewax.recovery", str(state), "1"),
@@ -164,9 +169,16 @@ PEERS = (
         ],
     ),
     Peer(
+        "pathway",
+        "Pathway",
+        60_000,
+        _venv("pathway"),
+        lambda packages, _: [_python(packages, str(HERE / "pathway/app.py"))],
+    ),
+    Peer(
         "kafka_streams",
         "Kafka Streams",
-        300_000,
+        200_000,
         _jars,
         lambda packages, _: [
             [

@@ -104,4 +104,4 @@ def test_the_packages_of_a_peer_are_exact_versions(file: Path) -> None:
 
 def test_every_peer_says_why_it_is_written_so() -> None:
     folders = {file.parent.name for file in PEERS.glob("*/README.md")}
-    assert folders == {"faust", "quix", "bytewax", "kafka_streams"}
+    assert folders == {"faust", "quix", "bytewax", "pathway", "kafka_streams"}

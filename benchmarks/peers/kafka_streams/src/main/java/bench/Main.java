@@ -3,9 +3,12 @@ package bench;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -66,6 +69,7 @@ public final class Main {
     }
 
     private static final class Segmenter extends ContextualProcessor<String, byte[], String, byte[]> {
+        private static final AtomicBoolean BEGUN = new AtomicBoolean();
         private final Job job;
         private KeyValueStore<String, Account> accounts;
 
@@ -83,6 +87,9 @@ public final class Main {
         public void process(Record<String, byte[]> record) {
             Event event;
             try {
+                if (!BEGUN.get() && BEGUN.compareAndSet(false, true)) {
+                    noteBeginning();
+                }
                 event = Event.read(record.value());
             } catch (IOException error) {
                 throw new UncheckedIOException(error);
@@ -97,6 +104,12 @@ public final class Main {
             if (account.segment != previous) {
                 context().forward(record.withKey(event.account).withValue(change(event, previous, account.segment)));
             }
+        }
+
+        /** Says when the first event of this process came, for the benchmark. */
+        private static void noteBeginning() throws IOException {
+            String seconds = String.valueOf(System.currentTimeMillis() / 1e3);
+            Files.writeString(Path.of(env("BENCH_STATE"), "began"), seconds);
         }
 
         private static byte[] change(Event event, int previous, int current) {
