@@ -80,7 +80,7 @@ def _health(
     settings: SegmentSettings,
     limits: HealthSettings,
 ) -> list[HealthCheck]:
-    spread = health.spread_of(snapshot, recent, limits.thin_margin, settings.seed)
+    spread = health.spread_of(snapshot, recent, limits, settings.seed)
     shares, before = _shares(snapshot.segments), _shares(parent.segments if parent else ())
     names = {segment.id: segment.name for segment in snapshot.segments}
     return [

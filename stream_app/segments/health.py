@@ -33,19 +33,22 @@ class Spread:
     """Share on a border; None: there are no accounts."""
 
 
-def spread_of(snapshot: Snapshot, vectors: Floats, thin_margin: float, seed: int) -> Spread:
+def spread_of(snapshot: Snapshot, vectors: Floats, limits: HealthSettings, seed: int) -> Spread:
     """Measure (n, dimensions) unscaled model vectors, n >= 0, each in its nearest segment."""
-    if not len(vectors):
-        return Spread(None, None)
+    sample = vectors[np.random.default_rng(seed).permutation(len(vectors))[:_SILHOUETTE_SAMPLE]]
     assigner = Assigner(snapshot, 0.0)
-    distances = assigner.distances(vectors)
-    sample = np.random.default_rng(seed).permutation(len(vectors))[:_SILHOUETTE_SAMPLE]
-    silhouette = _silhouette(assigner.scaled(vectors[sample]), distances[sample].argmin(axis=1))
-    if len(snapshot.segments) == 1:
-        return Spread(silhouette, 0.0)
-    nearest, following = np.sort(distances, axis=1)[:, :2].T
-    thin = nearest > (1.0 - thin_margin) * following
-    return Spread(silhouette, float(thin.mean()))
+    labels = assigner.distances(sample).argmin(axis=1)
+    silhouette = _silhouette(assigner.scaled(sample), labels)
+    return Spread(silhouette, border_share(snapshot, vectors, limits))
+
+
+def border_share(snapshot: Snapshot, vectors: Floats, limits: HealthSettings) -> float | None:
+    """Share of (n, dimensions) unscaled model vectors that lie on a border; None where n is 0."""
+    if not len(vectors) or len(snapshot.segments) == 1:
+        return 0.0 if len(vectors) else None
+    distances = np.sort(Assigner(snapshot, 0.0).distances(vectors), axis=1)
+    thin = distances[:, 0] > (1.0 - limits.thin_margin) * distances[:, 1]
+    return float(thin.mean())
 
 
 def _silhouette(scaled: Floats, labels: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float | None:
@@ -175,6 +178,47 @@ def _check(
         passed=passed,
         says=says,
     )
+
+
+def live(
+    snapshot: Snapshot,
+    vectors: Floats,
+    sizes: Mapping[int, int],
+    before: Mapping[int, int],
+    targets: Mapping[int, int] | None,
+    settings: SegmentSettings,
+    limits: HealthSettings,
+) -> list[HealthCheck]:
+    """The list for the accounts as they are now. What takes a fit (silhouette, rules) is as it was
+    when the snapshot was made.
+
+    Parameters
+    ----------
+    vectors
+        (n, dimensions) unscaled model vectors of some of the accounts, n >= 0.
+    sizes, before
+        Accounts by segment id, now and some days ago; empty: not known.
+    targets
+        Target accounts by segment id; None: nobody said which they are.
+    """
+    names = {segment.id: segment.name for segment in snapshot.segments}
+    shares, past = (
+        {i: s for i, s in _as_shares(counts).items() if i in names} for counts in (sizes, before)
+    )
+    now = {
+        "manageable": manageable(len(names), settings),
+        "no_overlap": no_overlap(Spread(None, border_share(snapshot, vectors, limits)), limits),
+        "aligned": aligned(targets, sizes, names, limits),
+    }
+    if shares:
+        complete = {i: shares.get(i, 0.0) for i in names}
+        now["sustainable"] = sustainable(complete, past, names, limits)
+    return [now.get(check.name, check) for check in snapshot.health]
+
+
+def _as_shares(counts: Mapping[int, int]) -> dict[int, float]:
+    total = sum(counts.values())
+    return {id_: count / total for id_, count in counts.items()} if total else {}
 
 
 def percent(share: float) -> str:

@@ -77,7 +77,13 @@ class MemoryStore:
         stored = self._partitions[partition]
         epoch = max(stored.position.epoch + 1, self._now_us())
         stored.position = replace(stored.position, epoch=epoch)
-        return Claim(stored.position, tuple(stored.outbox), dict(stored.names), dict(stored.erased))
+        return Claim(
+            stored.position,
+            tuple(stored.outbox),
+            dict(stored.names),
+            dict(stored.erased),
+            stored.summary,
+        )
 
     async def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         items = list(self._partitions[partition].states.items())

@@ -73,6 +73,14 @@ class Metrics:
         self.models_waiting = gauge(
             "models_waiting", "Model versions that wait for somebody to activate them."
         )
+        self.health_value = gauge(
+            "segment_health_value", "A check of the segments, on this worker's accounts.", "check"
+        )
+        self.health_passed = gauge(
+            "segment_health_passed",
+            "1: the check passed, 0: it failed. Not there: unknown.",
+            "check",
+        )
         self._of_partition = (self.accounts, self.outbox, self.lag)
         self.ready = gauge("ready", "1: owns its partitions and reaches Kafka and Redis.")
 

@@ -112,6 +112,11 @@ class Partition:
         return self._processor.summary(self._context.clock.now_us())
 
     @property
+    def processor(self) -> Processor:
+        """The accounts, to be read only."""
+        return self._processor
+
+    @property
     def flowing(self) -> bool:
         """Whether Redis and Kafka take what they are given."""
         return not (self._refused or self._relay.failing)
@@ -202,7 +207,7 @@ class Partition:
         async for chunk in context.store.load(self.number):
             processor.put([account for account, _ in chunk], [state for _, state in chunk])
             await asyncio.sleep(0)  # heartbeats share the loop
-        processor.recount()
+        processor.recount(claim.summary)
         self._processor, self._position = processor, claim.position
         await self._check_still_mine()  # else the accounts may be a later owner's
         self._relay = self._new_relay(claim.position.outbox_first)

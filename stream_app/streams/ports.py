@@ -167,6 +167,8 @@ class Claim:
     """Topic names by their 32-bit hash, as `Commit.names` collected them."""
     erased: Mapping[str, bytes]
     """What remains of erased accounts, as `Commit.erased` collected it."""
+    summary: bytes = b""
+    """The last `Commit.summary`, empty where none. For displays: it may be an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,10 +24,12 @@ from stream_app.events.decode import (
     Reason,
     Rejection,
 )
+from stream_app.events.instants import DAY
 from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
 from stream_app.features import silence
 from stream_app.features.table import Erased, FeatureTable, digest_of
-from stream_app.segments.snapshot import Assigner
+from stream_app.features.values import Floats, values_at
+from stream_app.segments.snapshot import NO_SEGMENT, Assigner
 from stream_app.settings import Settings
 from stream_app.streams import topics
 from stream_app.streams.messages import Messages
@@ -68,6 +71,18 @@ class Work:
         return not self.offsets and not self.states
 
 
+_DAYS_KEPT = 8
+"""Days whose counts are kept: today and a week before it."""
+
+
+class DayCount(msgspec.Struct, frozen=True):
+    """Where the accounts were at some moment of a day."""
+
+    at_us: int
+    segments: dict[int, int]
+    """Accounts by segment id."""
+
+
 class Summary(msgspec.Struct, frozen=True):
     """Counts of one partition, kept beside its state for displays."""
 
@@ -78,6 +93,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Changes ever decided of these accounts, in earlier lives too."""
     spikes: int
     updated_us: int
+    days: list[DayCount] = []
+    """Before the first commit of each of the last days (UTC), oldest first."""
 
 
 class Pipeline:
@@ -130,6 +147,7 @@ class Processor:
         self._partition, self._partitions = partition, partitions
         self._segments: Counter[int] = Counter()
         self._changes = self._spikes = 0
+        self._days: list[DayCount] = []
 
     def put(self, accounts: Sequence[str], states: Sequence[bytes]) -> None:
         """Take over stored accounts. Raises Incompatible for a state that cannot be read."""
@@ -144,8 +162,16 @@ class Processor:
         decode = msgspec.json.Decoder(Erased).decode
         self.table.erased = {digest: decode(past) for digest, past in erased.items()}
 
-    def recount(self) -> None:
-        """Count what `put` brought; call once after the last `put`."""
+    def recount(self, stored: bytes = b"") -> None:
+        """Count what `put` brought; call once after the last `put`.
+
+        Parameters
+        ----------
+        stored
+            The summary as it was stored last, for the counts of earlier days; empty: none.
+        """
+        with suppress(msgspec.DecodeError):  # of another version: it is only for displays
+            self._days = msgspec.json.decode(stored, type=Summary).days
         live = self.table.live
         segments, counts = np.unique(live["segment"], return_counts=True)
         self._segments = Counter(dict(zip(segments.tolist(), counts.tolist(), strict=True)))
@@ -227,7 +253,23 @@ class Processor:
             changes=self._changes,
             spikes=self._spikes,
             updated_us=now_us,
+            days=self._days,
         )
+
+    def segments_of(self, accounts: Iterable[str]) -> list[int]:
+        """Segment ids of those of these accounts that are here and have one."""
+        known = self.table.rows
+        rows = [known[account] for account in accounts if account in known]
+        found: list[int] = self.table.live["segment"][rows].tolist()
+        return [segment for segment in found if segment != NO_SEGMENT]
+
+    def sample(self, limit: int, now_us: int) -> Floats:
+        """(n, dimensions) unscaled model vectors of some accounts as of now, the same ones each
+        time."""
+        count = len(self.table)
+        rows = np.random.default_rng(0).permutation(count)[:limit]
+        records = self.table.take(rows)
+        return values_at(records, np.maximum(records["latest_us"], now_us)).vector
 
     def _notice_time(self, records: Sequence[Record], decoded: Decoded[Event]) -> None:
         times: defaultdict[str, list[int]] = defaultdict(list)
@@ -270,6 +312,7 @@ class Processor:
     ) -> Work:
         messages, segments = self._pipeline.messages, self._pipeline.settings.segments
         encode = msgspec.json.encode
+        self._note_day(now_us)
         self._count(effects)
         return Work(
             offsets=offsets,
@@ -285,6 +328,11 @@ class Processor:
             effects=effects,
             **counts,
         )
+
+    def _note_day(self, now_us: int) -> None:
+        if not self._days or now_us // DAY > self._days[-1].at_us // DAY:
+            day = DayCount(now_us, {s: n for s, n in sorted(self._segments.items()) if n > 0})
+            self._days = [*self._days[1 - _DAYS_KEPT :], day]
 
     def _count(self, effects: Effects) -> None:
         for change in effects.changes:

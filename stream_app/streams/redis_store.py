@@ -102,10 +102,11 @@ class RedisStore(RedisModels):
             outbox += chunk
             if len(chunk) < _OUTBOX_CHUNK:
                 break
+        summary = await self._calls.call(keys[0], "HGET", keys[0], "summary")
         erased = [pair async for chunk in self._scan(partition, "erased") for pair in chunk]
         if (outbox or erased) and await self.position(partition) != position:
             raise Fenced(f"partition {partition} was claimed again while it was being claimed")
-        return Claim(position, tuple(outbox), _names(names), dict(erased))
+        return Claim(position, tuple(outbox), _names(names), dict(erased), summary or b"")
 
     def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         return self._scan(partition, "state")

@@ -13,6 +13,7 @@ from stream_app.features.table import LAYOUT
 from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
 from stream_app.settings import Settings
 from stream_app.streams.backoff import Backoff
+from stream_app.streams.live_health import LiveHealth
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
 from stream_app.streams.pace import Pace
@@ -23,6 +24,8 @@ from stream_app.streams.processor import Pipeline
 log = logging.getLogger(__name__)
 
 _STANDSTILL_SECONDS = 30.0
+_HEALTH_SECONDS = 60.0
+"""Between two judgements of the segments."""
 _SAY_EVERY_SECONDS = 60.0
 """Between two log lines about a wait that is part of every catching up."""
 
@@ -50,6 +53,8 @@ class Worker:
         self._log, self._store, self._publisher, self._clock = log, store, publisher, clock
         self._owner = owner
         self._models = Models(store, settings.segments.margin, self.metrics)
+        self._health = LiveHealth(settings, self.metrics)
+        self._health_at = clock.monotonic()
         self._registered = asyncio.Event()
         self._stopping = asyncio.Event()
         self._taken = asyncio.Event()
@@ -254,6 +259,9 @@ class Worker:
             for partition in self._partitions.values():
                 partition.tick()
             self._show()
+            if self._beat >= self._health_at:
+                self._health_at = self._beat + _HEALTH_SECONDS
+                self._show_health()
 
     async def _watch_model(self) -> None:
         while True:
@@ -279,6 +287,12 @@ class Worker:
             self.metrics.segment_accounts.labels(str(segment), name).set(accounts)
         self.metrics.partitions.set(len(running))
         self.metrics.ready.set(self.ready)
+
+    def _show_health(self) -> None:
+        held = [p.processor for p in self._partitions.values() if p.ready]
+        assigner = self._models.assigner
+        snapshot = assigner.snapshot if assigner else None
+        self._health.show(snapshot, held, self._clock.now_us())
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]] | Iterable[asyncio.Task[object]]) -> None:

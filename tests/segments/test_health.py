@@ -18,7 +18,7 @@ def test_groups_that_lie_apart_are_differentiated_and_do_not_overlap() -> None:
     snapshot, recent = found(
         accounts(seed=1), accounts(web_visits_28d=90.0, pricing_pages_28d=30.0)
     )
-    spread = spread_of(snapshot, recent, LIMITS.thin_margin, seed=7)
+    spread = spread_of(snapshot, recent, LIMITS, seed=7)
     assert health.differentiated(spread, LIMITS).passed
     assert health.no_overlap(spread, LIMITS).passed
     assert spread.thin == 0.0
@@ -27,7 +27,7 @@ def test_groups_that_lie_apart_are_differentiated_and_do_not_overlap() -> None:
 def test_one_group_cut_in_two_is_neither() -> None:
     same = accounts(200)
     snapshot, recent = found(same[:100], same[100:])
-    spread = spread_of(snapshot, recent, LIMITS.thin_margin, seed=7)
+    spread = spread_of(snapshot, recent, LIMITS, seed=7)
     differentiated = health.differentiated(spread, LIMITS)
     overlap = health.no_overlap(spread, LIMITS)
     assert differentiated.passed is False
@@ -40,7 +40,7 @@ def test_one_group_cut_in_two_is_neither() -> None:
 
 def test_without_accounts_nothing_is_known() -> None:
     snapshot, _ = found(accounts(), accounts(seed=1))
-    spread = spread_of(snapshot, np.empty((0, WIDTH)), LIMITS.thin_margin, seed=7)
+    spread = spread_of(snapshot, np.empty((0, WIDTH)), LIMITS, seed=7)
     for check in (health.differentiated(spread, LIMITS), health.no_overlap(spread, LIMITS)):
         assert (check.value, check.passed) == (None, None)
         assert check.says.endswith(".")
@@ -48,7 +48,7 @@ def test_without_accounts_nothing_is_known() -> None:
 
 def test_a_single_segment_has_no_borders_and_cannot_be_differentiated() -> None:
     snapshot, recent = found(accounts())
-    assert spread_of(snapshot, recent, LIMITS.thin_margin, seed=7) == Spread(None, 0.0)
+    assert spread_of(snapshot, recent, LIMITS, seed=7) == Spread(None, 0.0)
 
 
 @pytest.mark.parametrize(("count", "passed"), [(2, False), (3, True), (8, True), (9, False)])
