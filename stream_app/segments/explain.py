@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from stream_app.features.values import Floats
 from stream_app.segments import health
-from stream_app.segments.naming import names_of, sentence_of
+from stream_app.segments.names import names_of, sentence_of
 from stream_app.segments.rules import Rules, rules_of
 from stream_app.segments.snapshot import HealthCheck, Lineage, SegmentModel, Snapshot
 from stream_app.segments.traits import Traits, traits_of

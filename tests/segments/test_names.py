@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from stream_app.features.catalogue import MODEL_VECTOR
-from stream_app.segments.naming import names_of, sentence_of
+from stream_app.segments.names import names_of, sentence_of
 from stream_app.segments.traits import Traits, traits_of
 from stream_app.segments.words import EVERY, QUALIFIERS, TELLING
 from tests.segments.groups import DIMENSIONS, UNTOUCHED, USUAL, WIDTH, accounts, found
