@@ -64,6 +64,10 @@ _LABELS = {
     "normal while a worker catches up. `claim`: until a partition that was lost is tried again.",
     "segment": "Id of the segment; 0: unsegmented.",
     "name": "Name of the segment.",
+    "check": "`differentiated`: silhouette. `manageable`: number of segments. `sustainable`: share "
+    "of the smallest segment. `understandable`: share of the accounts for which the rules agree. "
+    "`no_overlap`: share of the accounts on a border. `aligned`: how differently target accounts "
+    "are spread. What is asked of each: section `health` of the settings.",
 }
 
 

@@ -13,8 +13,6 @@ from stream_app.features.values import Floats
 from stream_app.segments.snapshot import Assigner, Snapshot
 from stream_app.segments.tree import Labels, Leaf, grow
 
-DEPTH = 3
-"""Questions, at most: so many a person keeps in mind. Eight rules come of them."""
 _SAMPLE = 4_000
 """Vectors that a tree is grown and measured on, at most."""
 _HELD_OUT = 0.3
@@ -36,10 +34,7 @@ class Rules:
         """Position of the segment that the rules name, for each of (n, dimensions) plain values."""
         said = np.zeros(len(values), np.int64)
         for leaf in self.leaves:
-            meant = np.ones(len(values), bool)
-            for column, (least, below) in leaf.bounds.items():
-                meant &= (values[:, column] >= least) & (values[:, column] < below)
-            said[meant] = leaf.label
+            said[leaf.holds(values)] = leaf.label
         return said
 
     def sentences(self, names: Sequence[str]) -> list[str]:
@@ -69,7 +64,7 @@ def rules_of(snapshot: Snapshot, recent: Floats, seed: int) -> Rules:
     held_out = int(_HELD_OUT * len(values))
     if not held_out:
         return Rules((), None)
-    leaves = grow(values[held_out:], labels[held_out:], DEPTH)
+    leaves = grow(values[held_out:], labels[held_out:])
     rules = Rules(tuple(sorted(leaves, key=lambda leaf: -leaf.size)), None)
     agreeing = rules.say(values[:held_out]) == labels[:held_out]
     return Rules(rules.leaves, float(agreeing.mean()))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.tree import DecisionTreeClassifier
 
 from stream_app.segments.rules import plain, rules_of
 from stream_app.segments.tree import grow
@@ -37,38 +40,69 @@ def test_rules_are_sentences_with_few_conditions_and_readable_thresholds() -> No
 def test_a_tree_of_three_questions_has_eight_leaves_at_most() -> None:
     random = np.random.default_rng(1)
     values, labels = random.normal(size=(500, 4)), random.integers(0, 8, 500)
-    leaves = grow(values, labels, 3)
+    leaves = grow(values, labels)
     assert len(leaves) <= 8
     assert sum(leaf.size for leaf in leaves) == 500
-    assert all(leaf.bounds for leaf in leaves)
 
 
-def test_the_first_question_is_the_one_after_which_the_others_say_most() -> None:
-    """Two signs together decide; a third one alone seems to say more at first sight."""
+def test_three_signs_that_only_say_something_together_are_found() -> None:
+    """A usual tree asks for the hint first, which alone says more than any of the three."""
     random = np.random.default_rng(2)
-    signs = random.integers(0, 2, (800, 2)).astype(float)
-    labels = (signs[:, 0] != signs[:, 1]).astype(np.int64)
-    hint = np.where(random.random(800) < 0.7, labels, 1 - labels)
+    signs = random.integers(0, 2, (1_000, 3)).astype(float)
+    labels = (signs.sum(axis=1) % 2).astype(np.int64)
+    hint = np.where(random.random(1_000) < 0.7, labels, 1 - labels)
     values = np.column_stack([signs, hint])
-    assert sum(leaf.agreeing for leaf in grow(values, labels, 2)) == 800
+    assert sum(leaf.agreeing for leaf in grow(values, labels)) == 1_000
+    usual = DecisionTreeClassifier(max_depth=3, random_state=0).fit(values, labels)
+    assert usual.score(values, labels) < 0.9
 
 
-@settings(max_examples=25)
+signs = st.integers(4, 40).flatmap(
+    lambda n: st.tuples(
+        arrays.arrays(np.float64, (n, 4), elements=st.sampled_from([0.0, 1.0])),
+        arrays.arrays(np.int64, n, elements=st.integers(0, 3)),
+    )
+)
+
+
+@settings(max_examples=50)
+@given(signs)
+def test_no_tree_over_the_same_questions_agrees_more_often(
+    given_: tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]],
+) -> None:
+    values, labels = given_
+    asked = {column for leaf in grow(values, labels) for column in leaf.bounds}
+    right = sum(leaf.agreeing for leaf in grow(values, labels))
+    assert right == brute_force(values, labels, sorted(asked), 3)
+
+
+def brute_force(
+    values: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], columns: list[int], depth: int
+) -> int:
+    """Rows that the best tree over yes-or-no columns puts right."""
+    best = int(np.bincount(labels, minlength=1).max())
+    for column in columns if depth else ():
+        low = values[:, column] < 0.5
+        halves = [(values[half], labels[half]) for half in (low, ~low)]
+        best = max(best, sum(brute_force(*half, columns, depth - 1) for half in halves))
+    return best
+
+
+@settings(max_examples=50)
 @given(st.integers(0, 1_000), st.integers(1, 60), st.integers(1, 8))
 def test_exactly_one_leaf_speaks_of_each_row(seed: int, count: int, kinds: int) -> None:
     random = np.random.default_rng(seed)
     values = random.integers(0, 5, (count, 3)).astype(float)
     labels = random.integers(0, kinds, count)
+    leaves = grow(values, labels)
     spoken = np.zeros(count, np.int64)
-    for leaf in (leaves := grow(values, labels, 3)):
-        mine = np.ones(count, bool)
-        for column, (least, below) in leaf.bounds.items():
-            mine &= (values[:, column] >= least) & (values[:, column] < below)
+    for leaf in leaves:
+        mine = leaf.holds(values)
         assert mine.sum() == leaf.size
         assert (labels[mine] == leaf.label).sum() == leaf.agreeing
         spoken += mine
     assert (spoken == 1).all()
-    assert grow(values, labels, 3) == leaves
+    assert grow(values, labels) == leaves
 
 
 def test_a_single_segment_needs_no_condition() -> None:
