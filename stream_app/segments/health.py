@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stream_app.features.values import Floats
-from stream_app.segments.snapshot import Assigner, HealthCheck, Snapshot
+from stream_app.segments.snapshot import Assigner, Check, HealthCheck, Snapshot
 from stream_app.settings import HealthSettings, SegmentSettings
 
 _SILHOUETTE_SAMPLE = 1_000
 """Vectors that silhouette is measured on: it is quadratic."""
+
+CHECKS: tuple[Check, ...] = get_args(Check)
+"""In the order in which they are shown."""
 
 Shares = Mapping[int, float]
 """Share of the accounts by segment id."""
@@ -168,11 +172,11 @@ def aligned(
 
 
 def _check(
-    name: str, value: float | None, threshold: str, passed: bool | None, says: str
+    name: Check, value: float | None, threshold: str, passed: bool | None, says: str
 ) -> HealthCheck:
     rounded = None if value is None else round(value, 4)
     return HealthCheck(
-        name=name,  # type: ignore[arg-type]
+        name=name,
         value=rounded,
         threshold=threshold,
         passed=passed,
@@ -205,7 +209,7 @@ def live(
     shares, past = (
         {i: s for i, s in _as_shares(counts).items() if i in names} for counts in (sizes, before)
     )
-    now = {
+    now: dict[Check, HealthCheck] = {
         "manageable": manageable(len(names), settings),
         "no_overlap": no_overlap(Spread(None, border_share(snapshot, vectors, limits)), limits),
         "aligned": aligned(targets, sizes, names, limits),
@@ -213,7 +217,8 @@ def live(
     if shares:
         complete = {i: shares.get(i, 0.0) for i in names}
         now["sustainable"] = sustainable(complete, past, names, limits)
-    return [now.get(check.name, check) for check in snapshot.health]
+    known = {check.name: check for check in snapshot.health} | now
+    return [known[name] for name in CHECKS if name in known]
 
 
 def _as_shares(counts: Mapping[int, int]) -> dict[int, float]:

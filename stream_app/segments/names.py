@@ -38,13 +38,19 @@ def names_of(
     # Plain names first: a qualified one stands beside the segment that has the plain one.
     for t in sorted(open_, key=lambda t: ("," in before.get(t.id, ""), t.id)):
         name = before.get(t.id, "")
-        if name not in named.values() and _still_true(name, t, named, by_id):
+        if name.casefold() not in _taken(named) and _still_true(name, t, named, by_id):
             named[t.id] = name
     new = [t for t in open_ if t.id not in named]
     for t in sorted(new, key=_claim):
-        taken = set(named.values())
-        named[t.id] = next(name for name in _candidates(t, named, by_id) if name not in taken)
+        taken = _taken(named)
+        free = (name for name in _candidates(t, named, by_id) if name.casefold() not in taken)
+        named[t.id] = next(free)
     return named
+
+
+def _taken(named: Mapping[int, str]) -> set[str]:
+    """People may give a name of ours in capitals."""
+    return {name.casefold() for name in named.values()}
 
 
 def sentence_of(traits: Traits, name: str) -> str:

@@ -86,15 +86,15 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     before: Annotated[str, Meta(description="renamed: the name until then.")] = ""
 
 
+Check = Literal[
+    "differentiated", "manageable", "sustainable", "understandable", "no_overlap", "aligned"
+]
+
+
 class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One item of the marketer's vetting list, as a number and in words."""
 
-    name: Annotated[
-        Literal[
-            "differentiated", "manageable", "sustainable", "understandable", "no_overlap", "aligned"
-        ],
-        Meta(description="What is judged."),
-    ]
+    name: Annotated[Check, Meta(description="What is judged.")]
     value: Annotated[float | None, Meta(description="The measured figure. null: not known.")]
     threshold: Annotated[str, Meta(description="What is asked of it, e.g. `at least 0.15`.")]
     passed: Annotated[bool | None, Meta(description="null: not known.")]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from stream_app.errors import ConfigError
 from stream_app.segments import health
+from stream_app.segments.explain import explained
 from stream_app.segments.health import Spread, spread_of
+from stream_app.segments.targets import read_targets
 from stream_app.settings import HealthSettings, SegmentSettings
 from tests.segments.groups import WIDTH, accounts, found
 
@@ -93,3 +98,49 @@ def test_aligned_compares_where_targets_are_with_where_everybody_is() -> None:
     assert check.value == pytest.approx(0.6)
     assert "80 % of 10 target accounts are in Buyers, and 20 % of all accounts" in check.says
     assert health.aligned({1: 8, 2: 2}, everybody, NAMES, LIMITS).passed is False
+
+
+def test_live_figures_take_the_place_of_those_of_the_snapshot() -> None:
+    bare, recent = found(accounts(), accounts(seed=1, web_visits_28d=90.0, pricing_pages_28d=30.0))
+    snapshot = explained(bare, recent, None, SegmentSettings(), LIMITS)
+    now = health.live(
+        snapshot,
+        recent[:60],
+        {0: 3, 1: 88, 2: 9},
+        {1: 50, 2: 50},
+        {2: 5},
+        SegmentSettings(),
+        LIMITS,
+    )
+    assert [check.name for check in now] == list(health.CHECKS)
+    by_name = {check.name: check for check in now}
+    assert by_name["differentiated"] == snapshot.health[0]
+    assert by_name["understandable"] == snapshot.health[3]
+    assert by_name["sustainable"].value == 0.09
+    assert "went from 50 % to 9 %" in by_name["sustainable"].says
+    assert by_name["aligned"].passed
+
+
+def test_a_segment_that_has_lost_all_its_accounts_is_the_smallest() -> None:
+    bare, recent = found(accounts(), accounts(seed=1, pricing_pages_28d=30.0))
+    now = health.live(bare, recent, {1: 10}, {}, None, SegmentSettings(), LIMITS)
+    assert {check.name: check.value for check in now}["sustainable"] == 0.0
+
+
+def test_targets_are_read_from_a_file_with_one_id_a_line(tmp_path: Path) -> None:
+    assert read_targets(LIMITS) is None
+    file = tmp_path / "targets.txt"
+    file.write_text("acme\n\n  globex \n", encoding="utf-8")
+    assert read_targets(HealthSettings(target_file=str(file))) == {"acme", "globex"}
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_target_file_that_cannot_be_read_is_said_with_its_setting(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "targets.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match="target_file") as refused:
+        read_targets(HealthSettings(target_file=str(file)))
+    assert "one account id a line" in refused.value.hint
