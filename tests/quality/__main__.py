@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tests.quality.section import DataMissing, Options, Section
 
-PARTS: tuple[str, ...] = ()
+PARTS: tuple[str, ...] = ("explained",)
 """Modules of this package, each with `run(options) -> Section`, in the order of the document."""
 
 
