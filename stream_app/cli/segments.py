@@ -16,9 +16,15 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def list_(context: typer.Context, as_json: _Json = False) -> None:
     """Show the current segments: names, what sets them apart, accounts, share.
 
+    Health is judged on the accounts as they are now; what takes a fit (differentiated,
+    understandable) is as it was when the model was made. `health` in the settings says what is
+    asked.
+
     JSON: `model` (version, created_at, vectors, trained_from, trained_until; null before the
-    first), `accounts`, `segments` (id, name, description, accounts, share of all accounts; id 0
-    is Unsegmented) and `updated_at`, when a worker last counted.
+    first), `accounts`, `segments` (id, name, named_by, description, top: the features that set it
+    apart, accounts, share of all accounts, gained; id 0 is Unsegmented), `rules`,
+    `compared_with` (since when accounts were gained, up to a week ago; null: not known),
+    `health` (name, value, threshold, passed, says) and `updated_at`, when a worker last counted.
     """
     if context.invoked_subcommand:
         return
@@ -33,6 +39,49 @@ def list_(context: typer.Context, as_json: _Json = False) -> None:
         print_json(report)
     else:
         show_listing(report, settings)
+
+
+@segments.command("show")
+def show_(
+    segment: Annotated[int, typer.Argument(metavar="ID", help="As `stream-app segments` has it.")],
+    as_json: _Json = False,
+) -> None:
+    """Show one segment: what sets it apart, how many accounts, and the rules that lead to it.
+
+    JSON: as in the list of `segments`, with `rules` and `compared_with`.
+    """
+    from stream_app.cli.segments_list import listing, one_of  # noqa: PLC0415
+    from stream_app.settings import load  # noqa: PLC0415
+
+    found = one_of(asyncio.run(listing(load())), segment)
+    if as_json:
+        from stream_app.cli.output import print_json  # noqa: PLC0415
+
+        print_json(found)
+    else:
+        from stream_app.cli.segments_show import show_segment  # noqa: PLC0415
+
+        show_segment(found)
+
+
+@segments.command("rules")
+def rules_(as_json: _Json = False) -> None:
+    """Show a few plain rules that say nearly the same as the model.
+
+    The share is that of the accounts that a rule speaks of that are in the segment. JSON: `rules`.
+    """
+    from stream_app.cli.segments_list import listing  # noqa: PLC0415
+    from stream_app.settings import load  # noqa: PLC0415
+
+    rules = asyncio.run(listing(load()))["rules"]
+    if as_json:
+        from stream_app.cli.output import print_json  # noqa: PLC0415
+
+        print_json({"rules": rules})
+    else:
+        from stream_app.cli.segments_show import show_rules  # noqa: PLC0415
+
+        show_rules(rules)
 
 
 @segments.command("history")

@@ -5,7 +5,8 @@ Only reads, so a Redis user without the right to write will do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ import msgspec
 import numpy as np
 
 from stream_app.changes import describe
-from stream_app.changes.types import AccountSegment
+from stream_app.changes.types import AccountSegment, SegmentRef
 from stream_app.errors import Incompatible, NotFound, UsageError
 from stream_app.features.table import ACCOUNT, LAYOUT, Erased, digest_of
+from stream_app.features.values import Floats, values_at
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
@@ -24,6 +26,15 @@ from stream_app.streams.ports import StateStore
 from stream_app.streams.processor import Summary
 from stream_app.streams.redis_calls import RedisCalls
 from stream_app.streams.redis_store import RedisStore
+
+
+class _Profile(msgspec.Struct):
+    """The part of an `AccountSegment` that is read, whatever version of the program wrote it."""
+
+    segment: SegmentRef
+
+
+_decode_profile = msgspec.json.Decoder(_Profile).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,29 @@ class Stored:
         partition = partition_of(account_id.encode(), self.partitions)
         found = await self._store.erased(partition, digest_of(account_id))
         return msgspec.json.decode(found, type=Erased) if found else None
+
+    async def sample(self, limit: int, at_us: int) -> Floats:
+        """(n, dimensions) unscaled model vectors of some of the accounts at an instant (not before
+        each one's latest event)."""
+        states: list[bytes] = []
+        share = -(-limit // self.partitions)
+        for partition in range(self.partitions):
+            chunk: list[tuple[str, bytes]] = await anext(self._store.load(partition), [])
+            states += [state for _, state in chunk if len(state) == ACCOUNT.itemsize][:share]
+        records = np.frombuffer(b"".join(states), ACCOUNT)
+        return values_at(records, np.maximum(records["latest_us"], at_us)).vector
+
+    async def published_segments(self, accounts: Iterable[str]) -> Counter[int]:
+        """How many of these accounts are in which segment, as it was last published."""
+        by_partition: dict[int, list[str]] = {}
+        for account in accounts:
+            partition = partition_of(account.encode(), self.partitions)
+            by_partition.setdefault(partition, []).append(account)
+        found: Counter[int] = Counter()
+        for partition, mine in by_partition.items():
+            profiles = await self._store.profiles(partition, mine)
+            found.update(_decode_profile(data).segment.id for data in profiles if data)
+        return found
 
     async def account(self, account_id: str) -> Account:
         """One account. Raises NotFound, or UsageError for an id that is not text."""

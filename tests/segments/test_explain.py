@@ -6,6 +6,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from stream_app.segments.explain import explained
+from stream_app.segments.renaming import rename
 from stream_app.segments.snapshot import Lineage, Snapshot, read_snapshot, write_snapshot
 from stream_app.settings import HealthSettings, SegmentSettings
 from tests.segments.groups import WIDTH, accounts, found
@@ -75,3 +76,10 @@ def test_without_recent_vectors_names_come_from_the_centres_and_health_is_unknow
     assert full.segments[0].name == "Pricing researchers"
     assert full.rules == []
     assert [check.passed for check in full.health] == [None, True, True, None, None, None]
+
+
+def test_rules_follow_when_a_person_renames_a_segment() -> None:
+    full = explain(*found(*GROUPS))
+    renamed = rename(full, 1, "Hot: leads")
+    told = [rule.replace(": Pricing researchers (", ": Hot: leads (") for rule in full.rules]
+    assert renamed.rules == told != full.rules
