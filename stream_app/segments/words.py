@@ -132,12 +132,11 @@ TELLING: Mapping[str, tuple[Word, ...]] = {
             (Bound("web_visits_7d", 3.0), Bound("pace", 1.5)),
         ),
     ),
-    "contacts_28d": _words(
-        "contacts_28d", ("Larger teams", "Come with several people", (Bound("contacts_28d", 3.0),))
-    ),
+    "contacts_28d": (),
 }
 """Words for segments that are high in a dimension. Dimensions come from the most to the least
-telling, the words of one from the narrowest to the widest: the first that is true is taken."""
+telling, the words of one from the narrowest to the widest: the first that is true is taken. A
+dimension may have none: a name says what accounts do, and how many people they are does not."""
 
 GENERAL = (
     Word("Regular visitors", "Come regularly", (Bound("web_visits_28d", 8.0),)),

@@ -1,7 +1,7 @@
 """Can people understand the segments? Names against what was planted, and rules against the model.
 
-Words, thresholds and the way to grow the rules were chosen on seeds 1 to 4 and on Online Retail;
-the other seeds were not looked at.
+Words, thresholds and the way to grow the rules were chosen on seeds 1 to 15 and on Online Retail;
+the seeds below were not looked at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stream_app.traffic import Behaviour, Drift, Traffic, TrafficConfig
 from tests.quality.runs import Observer, online_retail, replayed
 from tests.quality.section import DataMissing, Options, Section
 
-_SEEDS = range(11, 16)
+_SEEDS = range(21, 26)
 _ACCOUNTS, _DAYS = 400, 45
 _VECTORS = 4_000
 """Latest training vectors, on which rules are grown."""
