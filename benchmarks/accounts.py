@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.contenders import Contender, Run, drain, worker, worker_settings
+from benchmarks.contenders import Contender, Run, worker, worker_settings
 from benchmarks.load import Load
 from benchmarks.measurement import Measurement
-from benchmarks.population import fill, sizes, templates, used_memory
+from benchmarks.population import fill, redis_bytes, sizes, templates
 from benchmarks.section import Section
+from benchmarks.serving import serve
 from stream_app.settings import Settings
 
-_PATIENCE_SECONDS = 240.0
 _METHOD = """\
 Two deployments lie in the same Redis, with few and with many accounts: states and profiles that
 the worker's own steps have made of events, stored through commits. In each round a worker
-process takes over one and then the other, and drains a load of the same size that is spread
-over all of its accounts. Memory of the worker is what Linux counts as resident after the drain,
-the difference of the two by the difference in accounts; memory in Redis is the growth of
-`used_memory` by accounts."""
+process takes over one and then the other; when all is claimed, a load of the same size is
+written, spread over all accounts, and CPU counts from then to its last change. Memory of the
+worker is what Linux counts as resident after the drain, the difference of the two by the
+difference in accounts; memory in Redis is what it says of the hashes with states and profiles
+(`MEMORY USAGE`), by accounts."""
 
 
 @dataclass
@@ -29,7 +31,8 @@ class _Deployment:
     prefix: str
     accounts: int
     contender: Contender
-    redis_bytes: float = 0.0
+    redis: Mapping[str, int]
+    """Bytes by kind of what is stored."""
 
 
 async def run(bench: Bench) -> Section:
@@ -49,13 +52,16 @@ async def run(bench: Bench) -> Section:
                 ends_us=time.time_ns() // 1_000 - 1_000_000,
                 seed=1_000 + number,
             )
-            written = await place.broker.write(each.prefix, load, tag=str(number))
-            runs[each.accounts].append(await drain(each.contender, place, written))
+            run_ = await serve(place, each.contender, each.prefix, load, tag=str(number))
+            runs[each.accounts].append(run_)
         told = ", ".join(f"{runs[e.accounts][-1].cpu_us:.1f} µs" for e in both)
         bench.say(f"round {number}: CPU of an event {told}")
     costs = {n: Measurement.of([r.cpu_us for r in each]) for n, each in runs.items()}
     for count, cost in costs.items():
         section.add(f"CPU with {count:,} accounts", cost, "µs/event", form=".1f")
+    for count, each_run in runs.items():
+        share = Measurement.of([run.changes / run.events for run in each_run])
+        section.add(f"changes per event with {count:,} accounts", share, "", form=".3f")
     ratio = costs[many].over(costs[few])
     section.add(f"{many:,} / {few:,} accounts", ratio, "x", form=".2f", at_most=1.25)
     resident = Measurement.of(
@@ -65,14 +71,18 @@ async def run(bench: Bench) -> Section:
         ]
     )
     section.add("worker: resident", resident, "bytes/account", at_most=1_024.0)
-    section.add("Redis: used_memory", both[1].redis_bytes, "bytes/account", at_most=1_536.0)
+    stored = {kind: size / many for kind, size in both[1].redis.items()}
+    total = sum(stored.values())
+    section.add("Redis: state and profile", total, "bytes/account", at_most=1_536.0)
+    section.add("Redis: the state of it", stored["state"], "bytes/account")
+    section.add("Redis: the profile of it", stored["profile"], "bytes/account")
     state, profile = sizes(templates(_settings(bench, "sizes."), time.time_ns() // 1_000))
-    section.add("Redis: of it the packed state", state, "bytes/account")
-    section.add("Redis: of it the profile (JSON)", profile, "bytes/account")
+    section.add("the packed state alone", state, "bytes/account")
+    section.add("the profile alone, JSON", profile, "bytes/account")
     if many == 1_000_000:
         section.figures["cost_ratio_1m_to_10k_accounts"] = ratio.median
     section.figures["worker_bytes_per_account"] = resident.median
-    section.figures["redis_bytes_per_account"] = both[1].redis_bytes
+    section.figures["redis_bytes_per_account"] = total
     place.clear_redis()
     return section
 
@@ -86,8 +96,6 @@ async def _deploy(bench: Bench, accounts: int) -> _Deployment:
     name = f"accounts-{uuid.uuid4().hex[:6]}"
     bench.say(f"storing {accounts:,} accounts")
     await place.broker.create_all(f"{name}.")
-    before = used_memory(place.redis_url)
     await fill(_settings(bench, f"{name}.", name), accounts, time.time_ns() // 1_000)
-    grown = used_memory(place.redis_url) - before
-    contender = worker(keep=name, patience_seconds=_PATIENCE_SECONDS)
-    return _Deployment(f"{name}.", accounts, contender, grown / accounts)
+    contender = worker(keep=name)
+    return _Deployment(f"{name}.", accounts, contender, redis_bytes(place.redis_url, name))

@@ -211,12 +211,6 @@ def finished(watch: Watch) -> float:
     return max(at for name, at in watch.marked.items() if name.startswith(LAST))
 
 
-def stretch(watch: Watch) -> tuple[float, float]:
-    """From the first marker's change to the last one's, where events come while they are read."""
-    began = min(at for name, at in watch.marked.items() if name.startswith(FIRST))
-    return began, finished(watch)
-
-
 def _parts(names: Sequence[str]) -> list[TopicPartition]:
     return [TopicPartition(name, p) for name in names for p in range(PARTITIONS)]
 

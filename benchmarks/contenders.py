@@ -126,7 +126,7 @@ def worker_settings(bootstrap: str, redis_url: str, prefix: str, name: str) -> S
     return Settings.model_validate(_sections(bootstrap, redis_url, prefix, name))
 
 
-def worker(*, keep: str = "", patience_seconds: float = 120.0) -> Contender:
+def worker(*, keep: str = "") -> Contender:
     """`stream-app worker` with all its guarantees. `keep`: a deployment that is there and stays;
     else it begins with nothing, and nothing is left."""
 
@@ -147,7 +147,7 @@ def worker(*, keep: str = "", patience_seconds: float = 120.0) -> Contender:
         if not keep:
             place.clear_redis()
 
-    return Contender("stream-app", start, patience_seconds)
+    return Contender("stream-app", start)
 
 
 def _claimed(program: Program) -> float:

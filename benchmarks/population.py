@@ -98,11 +98,17 @@ async def fill(settings: Settings, accounts: int, ends_us: int) -> None:
     await store.stop()
 
 
-def used_memory(redis_url: str) -> int:
-    """Bytes that Redis has allocated for its data."""
+def redis_bytes(redis_url: str, name: str) -> dict[str, int]:
+    """Bytes of a deployment's states and profiles, by MEMORY USAGE: keys, values and what the
+    hashes themselves need."""
     with Redis.from_url(redis_url) as client:
-        info: dict[str, int] = client.info("memory")
-    return int(info["used_memory"])
+        return {
+            kind: sum(
+                int(client.memory_usage(f"{name}:{{{p}}}:{kind}", samples=1_000) or 0)
+                for p in range(PARTITIONS)
+            )
+            for kind in ("state", "profile")
+        }
 
 
 def sizes(stored: list[Stored]) -> tuple[float, float]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-from contextlib import AsyncExitStack
 
 from benchmarks.bench import Bench
-from benchmarks.broker import drained, stretch
 from benchmarks.contenders import worker
 from benchmarks.load import Load
 from benchmarks.measurement import Measurement
-from benchmarks.processes import Failed, Program
 from benchmarks.section import Section
+from benchmarks.serving import serve
 
-_JOIN_SECONDS = 60.0
-_PATIENCE_SECONDS = 180.0
 _METHOD = """\
 Workers join one group on empty topics; when each owns its share of the partitions, the load is
-written, and what both take of the CPU from the first change to the last is added up. On two
-cores that broker, Redis and load share, two workers cannot be faster than one: CPU per event
-counts."""
+written, and what both take of the CPU from then to the last change is added up. On two cores
+that broker, Redis and load share, two workers cannot be faster than one: CPU per event counts."""
 
 
 async def run(bench: Bench) -> Section:
@@ -41,44 +35,10 @@ async def run(bench: Bench) -> Section:
     return section
 
 
-async def _cpu_us(bench: Bench, count: int) -> float:
+async def _cpu_us(bench: Bench, workers: int) -> float:
     """CPU of an event, microseconds."""
-    place, plan = bench.place, bench.plan
     prefix = f"group-{uuid.uuid4().hex[:6]}."
-    await place.broker.create_all(prefix)
-    events = plan.events // 2
-    async with AsyncExitStack() as running:
-        start = await running.enter_async_context(worker().start(place, prefix))
-        watch = await running.enter_async_context(place.broker.watching(start.output))
-        workers = []
-        for n in range(count):
-            log = place.folder / f"{prefix}{n}.log"
-            program = Program(f"worker {n}", start.command, start.environment, log)
-            workers.append(running.enter_context(program))
-        await _shared(workers)
-        load = Load(events, plan.accounts(events), ends_us=time.time_ns() // 1_000 - 5_000_000)
-        await place.broker.write(prefix, load)
-        try:
-            await watch.until(drained, _PATIENCE_SECONDS, workers[0].check)
-        except TimeoutError:
-            raise Failed(f"{count} workers did not finish:\n{workers[0].last_words()}") from None
-        began, ended = stretch(watch)
-        cpu_seconds = sum(each.cpu_between(began, ended) for each in workers)
-    return 1e6 * cpu_seconds / events
-
-
-async def _shared(workers: list[Program]) -> None:
-    """Wait until the partitions are divided and all claimed."""
-    share = 8 // len(workers)
-    deadline = time.monotonic() + _JOIN_SECONDS
-    while not all(_owns(each) == share for each in workers):
-        if time.monotonic() > deadline:
-            raise Failed(f"the partitions were not shared out:\n{workers[0].last_words()}")
-        await asyncio.sleep(0.1)
-    await asyncio.sleep(2.0)  # claims follow at once
-
-
-def _owns(worker: Program) -> int:
-    """Partitions that a worker says it owns."""
-    told = worker.wrote().rpartition("owns partitions [")[2].partition("]")[0]
-    return len([number for number in told.split(",") if number.strip().isdecimal()])
+    await bench.place.broker.create_all(prefix)
+    events = bench.plan.events // 2
+    load = Load(events, bench.plan.accounts(events), ends_us=time.time_ns() // 1_000 - 5_000_000)
+    return (await serve(bench.place, worker(), prefix, load, workers=workers)).cpu_us

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from redis import Redis
 
 from benchmarks.broker import PARTITIONS
 from benchmarks.contenders import worker_settings
 from benchmarks.job import snapshot
 from benchmarks.load import Load, items
-from benchmarks.population import fill, recorded
+from benchmarks.population import fill, recorded, redis_bytes
 from stream_app.features.table import ACCOUNT
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import KafkaSettings, Settings
@@ -38,9 +37,11 @@ from stream_app.streams.worker import Worker
 
 BATCH = 4_000
 CALLS_PER_EVENT = 66.0
-RECORD_BYTES = 898
-REDIS_STATE_BYTES = 1_150
-REDIS_BYTES = 3_000
+RECORD_BYTES = 1_130
+"""The target for a resident account, 1,024 with id and index, is missed."""
+REDIS_OVERHEAD_BYTES = 250
+"""Of the id and the hash."""
+REDIS_BYTES = 3_300
 """Of state and profile. The target, 1,536, is missed: the profile is JSON."""
 
 
@@ -75,14 +76,9 @@ async def test_an_account_takes_bounded_memory_in_redis(redis_url: str) -> None:
     name, accounts = f"bytes-{uuid.uuid4().hex[:6]}", 2_000
     settings = worker_settings("localhost:9", redis_url, f"{name}.", name)
     await fill(settings, accounts, time.time_ns() // 1_000)
-    with Redis.from_url(redis_url) as client:
-
-        def used(kind: str) -> float:
-            keys = [f"{name}:{{{p}}}:{kind}" for p in range(PARTITIONS)]
-            return sum(client.memory_usage(key, samples=0) for key in keys) / accounts
-
-        assert used("state") <= REDIS_STATE_BYTES
-        assert used("state") + used("profile") <= REDIS_BYTES
+    stored = redis_bytes(redis_url, name)
+    assert 0 < stored["state"] / accounts <= ACCOUNT.itemsize + REDIS_OVERHEAD_BYTES
+    assert sum(stored.values()) / accounts <= REDIS_BYTES
 
 
 async def test_a_batch_is_one_write_to_redis(
