@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from redis import Redis
@@ -9,10 +11,13 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from stream_app.cli.program import run
 from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.segments.snapshot import write_snapshot
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Commit
 from stream_app.streams.redis_store import RedisStore
 from tests.access.test_redis_users import REFUSED, USERS, commands, settings
+from tests.engine.scenario import QUIET_OR_BUSY
+from tests.models import save_model
 from tests.services import Service
 from tests.services.redis_users import METRICS, READER, as_user
 
@@ -72,16 +77,22 @@ def test_nobody_gets_in_without_a_password(own_redis: Service, admin: Redis) -> 
 
 
 @pytest.fixture
-async def reader(own_redis: Service, admin: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of the reader, for a Redis with one account in it."""
+async def reader(
+    own_redis: Service, admin: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The settings of the reader, for a Redis with a model and one account in it, which is a
+    target."""
     store = RedisStore(settings(own_redis))
     await store.register(8, LAYOUT)
     partition = partition_of(b"acme", 8)
     at = (await store.claim(partition, "owner")).position
     state = np.zeros(1, ACCOUNT).tobytes()
     await store.commit(partition, Commit(at, {}, 0, 0, states=[("acme", state)]))
+    await save_model(store, QUIET_OR_BUSY.version, write_snapshot(QUIET_OR_BUSY), b"")
     await store.stop()
     admin.script_flush()
+    (tmp_path / "targets").write_text("acme", encoding="utf-8")
+    monkeypatch.setenv("STREAM_APP_HEALTH__TARGET_FILE", str(tmp_path / "targets"))
     monkeypatch.setenv("STREAM_APP_REDIS__URL", as_user(own_redis.url, READER))
 
 
