@@ -231,8 +231,9 @@ def features() -> str:
         _text(f"""
         A score is 100 * (1 - exp(-points / scale)), from 0 to 100.
 
-        - engagement: points are `engagement_points_28d` + {_number(scores.contact_points)} *
-          `contacts_28d`; the scale is {_number(scores.engagement_scale)}.
+        - engagement: points are `active_days_28d` + {_number(scores.activity_days)} *
+          ln(1 + `engagement_points_28d`) + {_number(scores.contact_days)} * `contacts_28d`; the
+          scale is {_number(scores.engagement_scale)}.
         - intent: points are `intent_points_7d`; the scale is {_number(scores.intent_scale)}.
 
         These are the defaults; docs/settings.md has the settings and the points per event. A band
@@ -252,6 +253,7 @@ def _adds(feature: Rolling) -> str:
     fixed = {
         "dwell": f"minutes on the page, at most {_number(MAX_DWELL_MINUTES)}",
         "session": "1 for the first event of a session",
+        "day": "1 for the first event of a person on a day (UTC)",
         "engagement": "`scores.engagement_points`",
         "intent": "`scores.intent_points`",
     }

@@ -102,10 +102,13 @@ class ScoreSettings(Section):
         "email_replied": 4.0,
     }
     """Points that an event adds to intent; kinds that are not given keep their default."""
-    contact_points: Annotated[float, Field(ge=0)] = 2.0
-    """Engagement points for each distinct person active within 28 days."""
-    engagement_scale: Positive = 60.0
-    """Engagement points (28-day half-life) at which the engagement score reaches 63."""
+    activity_days: Annotated[float, Field(ge=0)] = 0.2
+    """Active days that ln(1 + engagement points) counts for, both with a half-life of 28 days."""
+    contact_days: Annotated[float, Field(ge=0)] = 0.5
+    """Active days that each distinct person active within 28 days counts for."""
+    engagement_scale: Positive = 8.0
+    """Active days (28-day half-life), with what counts as such, at which the engagement score
+    reaches 63. One active day a week settles at 5.8 of them."""
     intent_scale: Positive = 20.0
     """Intent points (7-day half-life) at which the intent score reaches 63."""
     enter: tuple[Score, Score, Score] = (20.0, 45.0, 70.0)

@@ -33,9 +33,10 @@ class Rolling:
     meaning: str
     weights: Mapping[Kind, float] = field(default_factory=dict)
     """What one event of a kind adds."""
-    source: Literal["kind", "dwell", "session", "engagement", "intent"] = "kind"
+    source: Literal["kind", "dwell", "session", "day", "engagement", "intent"] = "kind"
     """Where the amount comes from: `weights`, minutes on the page, 1 for the first event of a
-    session, or the points of the settings (`scores.engagement_points`, `scores.intent_points`)."""
+    session or of a day on which a person did something, or the points of the settings
+    (`scores.engagement_points`, `scores.intent_points`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ ROLLING = (
         "Unsubscribed or complained, a month.",
         {Kind.EMAIL_UNSUBSCRIBED: 1.0},
     ),
+    Rolling("active_days_28d", "days", 28, "Days with something a person did.", source="day"),
     Rolling("engagement_points_1d", "points", 1, "All activity, weighted.", source="engagement"),
     Rolling("engagement_points_7d", "points", 7, "All activity, weighted.", source="engagement"),
     Rolling("engagement_points_28d", "points", 28, "All activity, weighted.", source="engagement"),

@@ -23,6 +23,7 @@ Bools = npt.NDArray[np.bool_]
 _HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
 _DWELL = np.array([i for i, f in enumerate(ROLLING) if f.source == "dwell"])
 _SESSION = np.array([i for i, f in enumerate(ROLLING) if f.source == "session"])
+_DAY = np.array([i for i, f in enumerate(ROLLING) if f.source == "day"])
 _PASSIVE = int(Kind.PASSIVE)  # to look up a member of an enumeration costs as much as an operation
 
 
@@ -85,6 +86,8 @@ def add(
     added = weights.matrix[kind]
     added[:, _DWELL] = batch.dwell_minutes[index, None]
     added[:, _SESSION] = _new_session(records, batch.session_hash[index])[:, None]
+    # A late event of an earlier day adds none: whether that day was active is not known any more.
+    added[:, _DAY] = (engaged & (at_us // DAY > records["engaged_us"] // DAY))[:, None]
     growth = decay.growth(at_us, records["period"])
     records["values"] += added * growth.take(_HALF_LIFE_OF, axis=1)
 

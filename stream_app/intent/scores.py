@@ -14,9 +14,17 @@ BANDS = ("cold", "warm", "engaged", "hot")
 
 
 def scores_of(values: Values, settings: ScoreSettings) -> Floats:
-    """(n, 2) engagement and intent: 100 * (1 - exp(-points / scale))."""
+    """(n, 2) engagement and intent: 100 * (1 - exp(-points / scale)).
+
+    Engagement is counted in active days. How much was done on them adds less and less (ln), because
+    it says little about whether somebody comes again: docs/segment-quality.md has the evidence.
+    """
     contacts = values.derived[:, 1]  # contacts_28d
-    engagement = values.column("engagement_points_28d") + settings.contact_points * contacts
+    engagement = (
+        values.column("active_days_28d")
+        + settings.activity_days * np.log1p(values.column("engagement_points_28d"))
+        + settings.contact_days * contacts
+    )
     points = np.empty((len(engagement), 2))
     points[:, 0] = engagement / settings.engagement_scale
     points[:, 1] = values.column("intent_points_7d") / settings.intent_scale

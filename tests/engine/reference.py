@@ -98,8 +98,9 @@ class Reference:
 
     def _rescore(self, account: Account, features: dict[str, float]) -> None:
         scores = self.settings.scores
-        people = scores.contact_points * features["contacts_28d"]
-        engagement = (features["engagement_points_28d"] + people) / scores.engagement_scale
+        days = features["active_days_28d"] + scores.contact_days * features["contacts_28d"]
+        days += scores.activity_days * math.log1p(features["engagement_points_28d"])
+        engagement = days / scores.engagement_scale
         intent = features["intent_points_7d"] / scores.intent_scale
         for i, points in enumerate((engagement, intent)):
             account.bands[i] = self._band(100 * (1 - math.exp(-points)), account.bands[i])

@@ -225,11 +225,14 @@ def test_where_an_account_stands_is_told_when_a_band_changes_too() -> None:
     run = Run(Settings())
     run.step(event())
     effects = run.step(
-        *(event(Kind.DOWNLOAD_DECISION, START_US + n, id_=f"{n}") for n in range(1, 6))
+        *(
+            event(Kind.DOWNLOAD_DECISION, START_US + n, id_=f"{n}", contact_id="x")
+            for n in range(1, 6)
+        )
     )
     assert not effects.changes
     standing = effects.accounts["a"]
-    assert standing.scores.engagement_band == "engaged"
+    assert standing.scores.engagement_band == "warm"
     assert standing.scores.intent_band == "hot"
     assert standing.features["downloads_decision_28d"] == pytest.approx(5.0)
     assert not run.step(event(at_us=START_US + 7)).accounts  # nothing to tell

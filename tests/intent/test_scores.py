@@ -82,11 +82,7 @@ def test_no_activity_is_zero_and_much_is_a_hundred() -> None:
 
 def test_a_score_saturates_in_points_over_scale() -> None:
     settings = ScoreSettings(
-        engagement_points={"visit": 3.0},
-        intent_points={"visit": 5.0},
-        contact_points=0.0,
-        engagement_scale=3.0,
-        intent_scale=10.0,
+        intent_points={"visit": 5.0}, activity_days=0.0, engagement_scale=1.0, intent_scale=10.0
     )
     assert scored(settings, 0, event()) == pytest.approx(
         [100 * (1 - math.exp(-1)), 100 * (1 - math.exp(-0.5))]
@@ -97,10 +93,29 @@ def test_a_score_saturates_in_points_over_scale() -> None:
     )
 
 
+def test_what_is_done_on_a_day_adds_less_and_less() -> None:
+    settings = ScoreSettings(
+        engagement_points={"visit": 3.0}, activity_days=0.5, contact_days=0.0, engagement_scale=2.0
+    )
+    for pages in (1, 2, 40):
+        day = [event(at_us=START_US + i, id_=f"{i}") for i in range(pages)]
+        points = (1 + 0.5 * math.log1p(3.0 * pages)) / 2.0
+        assert scored(settings, 0, *day)[0] == pytest.approx(100 * (1 - math.exp(-points)))
+
+
+def test_days_count_once_each_and_late_ones_not_again() -> None:
+    settings = ScoreSettings(activity_days=0.0, engagement_scale=1.0)
+    days = [event(at_us=START_US + n * DAY // 2) for n in range(4)]
+    late, nobody = event(at_us=START_US + DAY - 1), event(Kind.PASSIVE, START_US + 5 * DAY)
+    expected = 100 * (1 - math.exp(-(1 + 2 ** (1 / 28)) / 2 ** (5 / 28)))
+    for events in (days, [*days, late], [*days, nobody]):
+        assert scored(settings, 5 * DAY, *events)[0] == pytest.approx(expected)
+
+
 def test_people_add_to_engagement_and_not_to_intent() -> None:
-    settings = ScoreSettings(engagement_points={"visit": 0.0}, contact_points=2.0)
+    settings = ScoreSettings(activity_days=0.0, contact_days=2.0, engagement_scale=60.0)
     engagement, intent = scored(settings, 0, event(contact_id="x"))
-    assert engagement == pytest.approx(100 * (1 - math.exp(-2 / 60)), rel=0.01)
+    assert engagement == pytest.approx(100 * (1 - math.exp(-3 / 60)), rel=0.01)
     assert intent == 0.0
 
 

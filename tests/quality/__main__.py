@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tests.quality.section import DataMissing, Options, Section
 
-PARTS: tuple[str, ...] = ("explained",)
+PARTS: tuple[str, ...] = ("explained", "spikes", "engagement")
 """Modules of this package, each with `run(options) -> Section`, in the order of the document."""
 
 
