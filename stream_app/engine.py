@@ -141,14 +141,16 @@ class Engine:
         assigner: Assigner | None,
         now_us: int | None,
         limit: int,
+        of_model: int | None = None,
     ) -> Effects:
         """Carry out silence checks due before `until_us`, and checks under a new model.
 
-        At most `limit` accounts of each sort, those longest due first. Call again until nothing
-        was touched to carry out everything.
+        At most `limit` accounts of each sort, those longest due first; `of_model` under a new
+        model, if it is given. Call again until nothing was touched to carry out everything.
         """
         self._notice_model(table, assigner)
-        unchecked, due = table.take_unchecked(limit), table.due_before(until_us, limit)
+        unchecked = table.take_unchecked(limit if of_model is None else of_model)
+        due = table.due_before(until_us, limit)
         rows = _each_once(np.concatenate([unchecked, due]))
         pending = _Pending()
         if len(rows):

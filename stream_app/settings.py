@@ -231,6 +231,9 @@ class WorkerSettings(Section):
     """Of the worker's time that these portions may take, so that a wave is spread out."""
     sweep_accounts: Annotated[int, Field(ge=1)] = 2_000
     """Accounts of one portion at most."""
+    model_accounts_per_second: Annotated[float, Field(ge=0)] = 0.0
+    """Accounts of a worker that are looked at each second under another model, at most; 0: as many
+    as `sweep_share` allows. An account that has an event is looked at with it in any case."""
     sweep_grace_seconds: Annotated[float, Field(ge=0)] = 60.0
     """The sweep stays so far behind the clock, for events that are still on their way."""
     inbox_limit_bytes: Annotated[int, Field(ge=1_048_576)] = 67_108_864

@@ -1,4 +1,4 @@
-"""How much of a worker's time silence may take, and in what portions.
+"""How much of a worker's time silence and a new model may take, and in what portions.
 
 A silent account can wait a little, an event cannot. So the checks of silent accounts are carried
 out in portions that hold up the event loop for a few milliseconds, and after each of them no
@@ -26,6 +26,10 @@ class Pace:
         self._rest = 1 / settings.sweep_share - 1
         self._cost_seconds = _FIRST_GUESS_SECONDS
         self._next_at = 0.0
+        self._model_rate = settings.model_accounts_per_second
+        self._model_most = max(1.0, self._model_rate * settings.sweep_seconds)
+        """Accounts that may be saved up: those of the time between two looks."""
+        self._model_left, self._model_at = self._model_most, clock.monotonic()
 
     @property
     def wait_seconds(self) -> float:
@@ -39,6 +43,20 @@ class Pace:
         if not self._cost_seconds:
             return self._most
         return min(self._most, max(_LEAST, int(self._target_seconds / self._cost_seconds)))
+
+    @property
+    def of_model(self) -> int:
+        """Accounts of a portion that may be looked at because of another model."""
+        if not self._model_rate:
+            return self.portion
+        now = self._clock.monotonic()
+        saved = self._model_left + self._model_rate * (now - self._model_at)
+        self._model_left, self._model_at = min(saved, self._model_most), now
+        return min(self.portion, int(self._model_left))
+
+    def looked_at(self, accounts: int) -> None:
+        """So many were, because of another model."""
+        self._model_left -= accounts
 
     def took(self, accounts: int, seconds: float) -> None:
         """A portion has been carried out, in which so many accounts had something to decide."""

@@ -330,7 +330,8 @@ class Partition:
             return None
         if self._relay.full(worker.outbox_limit, worker.outbox_limit_bytes):
             return None  # the next tick looks again
-        if not self._processor.due(self._silent_until_us, assigner):
+        unchecked = min(self._processor.unchecked(assigner), pace.of_model)
+        if not unchecked and not self._processor.due(self._silent_until_us):
             self._silent_until_us = 0
             return None
         if wait_seconds := pace.wait_seconds:
@@ -339,10 +340,11 @@ class Partition:
         began = context.clock.monotonic()
         try:
             work = self._processor.sweep(
-                self._silent_until_us, assigner, context.clock.now_us(), pace.portion
+                self._silent_until_us, assigner, context.clock.now_us(), pace.portion, unchecked
             )
         except Exception as error:
             raise _EngineFailed([]) from error
+        pace.looked_at(unchecked)
         pace.took(len(work.states), context.clock.monotonic() - began)
         self._swept = True
         self._wake.set()

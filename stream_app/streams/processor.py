@@ -227,22 +227,30 @@ class Processor:
         """Event time up to which all of these topics were read by this owner; 0: not yet known."""
         return min((self._reached_us.get(topic, 0) for topic in topics), default=0)
 
-    def due(self, until_us: int, assigner: Assigner | None) -> bool:
-        """Whether `sweep` would find something to do."""
-        table = self.table
+    def unchecked(self, assigner: Assigner | None) -> int:
+        """Accounts that perhaps were not looked at under this model."""
         version = assigner.snapshot.version if assigner else 0
-        return (
-            table.model_version != version
-            or table.unchecked_from < len(table)
-            or bool((table.due_us[: len(table)] < until_us).any())
-        )
+        table = self.table
+        return len(table) - (table.unchecked_from if table.model_version == version else 0)
+
+    def due(self, until_us: int) -> bool:
+        """Whether silence may have moved somebody."""
+        return bool((self.table.due_us[: len(self.table)] < until_us).any())
 
     def sweep(
-        self, until_us: int, assigner: Assigner | None, now_us: int, limit: int | None = None
+        self,
+        until_us: int,
+        assigner: Assigner | None,
+        now_us: int,
+        limit: int | None = None,
+        of_model: int | None = None,
     ) -> Work:
-        """Let time pass until `until_us`, for so many accounts at most."""
+        """Let time pass until `until_us`, for so many accounts at most; and look at so many, by
+        default as many, under another model."""
         limit = limit or self._pipeline.settings.worker.sweep_accounts
-        effects = self._pipeline.engine.sweep(self.table, until_us, assigner, now_us, limit)
+        effects = self._pipeline.engine.sweep(
+            self.table, until_us, assigner, now_us, limit, of_model
+        )
         return self._work(effects, assigner, now_us, offsets={}, before=[])
 
     def summary(self, now_us: int) -> Summary:

@@ -194,9 +194,10 @@ class Run:
 
     def _sweep(self, partition: int) -> None:
         until_us = self.now_us - 60 * SECOND
-        while self.processors[partition].due(until_us, self._assigner):
+        processor = self.processors[partition]
+        while processor.unchecked(self._assigner) or processor.due(until_us):
             try:
-                work = self.processors[partition].sweep(until_us, self._assigner, self.now_us)
+                work = processor.sweep(until_us, self._assigner, self.now_us)
             except Exception as error:  # noqa: BLE001
                 self._fail(error, [])
                 return

@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 
 from stream_app.events.decode import Pseudonyms
+from stream_app.events.instants import HOUR
 from stream_app.features.table import FeatureTable
 from stream_app.segments.snapshot import Snapshot, write_snapshot
 from stream_app.streams import topics
@@ -21,7 +22,7 @@ from tests.worker.outcome import outcome, published
 from tests.worker.scenario import scenario
 from tests.worker.test_failures import well_keyed
 from tests.worker.test_models import OTHER
-from tests.worker.test_sweep import one_visit_each
+from tests.worker.test_sweep import END_US, one_visit_each
 from tests.worker.world import PARTITIONS, World, until, with_worker
 
 DECIDED = {"sequence", "segment", "since_us", "model", "bands", "anchor", "sampled_us"}
@@ -175,3 +176,34 @@ async def test_accounts_move_to_a_new_model_in_portions_and_never_fill_the_outbo
     assert max(len(commit.states) for commit in sweeps) == portion
     assert len(sweeps) >= len(lines) / portion
     assert segment not in segments(world).values()
+
+
+async def test_accounts_move_to_a_new_model_no_faster_than_is_set() -> None:
+    settings = with_worker(model_accounts_per_second=2.0)
+    world = await World.create(one_visit_each(60), settings=settings)
+    node = await world.node().start()
+    await world.settle()
+    (segment,) = set(segments(world).values())
+    assert await save_model(world.store, 2, write_snapshot(without(segment)), activate=False)
+    await asyncio.sleep(60.0)  # what is saved up does not grow
+    before = len(node.calls.commits)
+    await operator(world).activate(2)
+    started = world.clock.monotonic()
+    await until(lambda: under(world, 2))
+    assert world.clock.monotonic() - started >= 60 / 2.0 - 5.0
+    assert max(len(commit.states) for commit in node.calls.commits[before:]) <= 2
+
+
+async def test_an_account_with_an_event_does_not_wait_for_its_turn() -> None:
+    settings = with_worker(model_accounts_per_second=0.1)
+    world = await World.create(one_visit_each(60), settings=settings)
+    await world.node().start()
+    await world.settle()
+    assert await save_model(world.store, 2, write_snapshot(OTHER), activate=False)
+    await operator(world).activate(2)
+    await asyncio.sleep(5.0)
+    world.produce(one_visit_each(1, END_US + HOUR))
+    await world.settle()
+    (row,) = [i for i, account in enumerate(world.table.ids) if account == "acme-0"]
+    assert world.table.live["model"][row] == 2
+    assert not under(world, 2)

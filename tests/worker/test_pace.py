@@ -53,6 +53,30 @@ def test_the_share_is_kept() -> None:
     assert spent / (clock.now - began) == pytest.approx(0.2)
 
 
+def test_accounts_under_another_model_keep_to_their_rate() -> None:
+    clock = Clock()
+    pace = Pace(clock, WorkerSettings(model_accounts_per_second=50.0, sweep_seconds=2.0))
+    looked_at, began = 0, clock.now
+    while clock.now < began + 60.0:
+        while portion := pace.of_model:
+            pace.looked_at(portion)
+            looked_at += portion
+        clock.now += 2.0
+    assert looked_at == pytest.approx(50 * 60, rel=0.05)
+
+
+def test_what_was_not_looked_at_is_not_saved_up_for_ever() -> None:
+    clock = Clock()
+    pace = Pace(clock, WorkerSettings(model_accounts_per_second=10.0, sweep_seconds=1.0))
+    clock.now += 3_600.0
+    assert pace.of_model == 10
+
+
+def test_without_a_rate_another_model_has_the_whole_portion() -> None:
+    pace = Pace(Clock(), WorkerSettings())
+    assert pace.of_model == pace.portion
+
+
 def test_a_portion_without_any_account_is_no_reason_to_rest() -> None:
     pace = Pace(Clock(), WorkerSettings())
     pace.took(0, 0.0)

@@ -42,8 +42,8 @@ def sweep_ahead(stack: ExitStack) -> None:
     real = Processor.sweep
     due = Processor.due
 
-    def sweep(self: Processor, until_us: int, assigner: Any, now_us: int) -> Work:
-        return real(self, until_us + _DAY_US, assigner, now_us)
+    def sweep(self: Processor, until_us: int, *more: Any) -> Work:
+        return real(self, until_us + _DAY_US, *more)
 
     swap(stack, Processor, "sweep", sweep)
     swap(stack, Processor, "due", lambda self, until_us, *a: due(self, until_us + _DAY_US, *a))
