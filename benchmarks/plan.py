@@ -27,7 +27,7 @@ class Plan:
     swept_accounts: int
     parts: tuple[str, ...]
     """What is measured if nothing is named."""
-    events_per_account: int = 60
+    events_per_account: int = 100
 
     def accounts(self, events: int) -> int:
         """That a load of so many events has."""

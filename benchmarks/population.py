@@ -22,7 +22,7 @@ from stream_app.streams.redis_store import RedisStore
 from tests.models import save_model
 
 TEMPLATES = 400
-_EVENTS_PER_TEMPLATE = 60
+_EVENTS_PER_TEMPLATE = 100
 _CHUNK = 2_000
 
 
