@@ -182,7 +182,8 @@ class SegmentSettings(Section):
     seed: int = 7
     """Seed of the warm start."""
     train: bool = True
-    """Whether workers train the model. Off: the model in use stays until somebody activates another one."""
+    """Whether workers train the model. Off: the model in use stays until somebody activates
+    another one."""
 
     @model_validator(mode="after")
     def _limits(self) -> SegmentSettings:
