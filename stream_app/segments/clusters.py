@@ -104,3 +104,18 @@ def within(scaled: Floats, labels: npt.NDArray[np.int64]) -> float:
     counts = members.sum(axis=0)
     means = (members.T @ scaled) / np.maximum(counts, 1.0)[:, None]
     return float(np.square(scaled - means[labels]).sum())
+
+
+def crossed(old: npt.NDArray[np.int64], new: npt.NDArray[np.int64], m: int, n: int) -> Floats:
+    """(m, n) counts of vectors in each group of one grouping and of another."""
+    counts = np.zeros((m, n))
+    np.add.at(counts, (old, new), 1.0)
+    return counts
+
+
+def jaccard(counts: Floats) -> Floats:
+    """What two groups have in common, as a share of what is in either; of an empty group, 1: there
+    is nothing in it to be found again."""
+    of_old, of_new = counts.sum(axis=1)[:, None], counts.sum(axis=0)
+    shares: Floats = np.where(of_old > 0, counts / np.maximum(of_old + of_new - counts, 1.0), 1.0)
+    return shares

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from stream_app.features.values import Floats
-from stream_app.segments.clusters import Clusters, Scale, nearest
+from stream_app.segments.clusters import Clusters, Scale, crossed, jaccard, nearest
 from stream_app.segments.snapshot import Lineage
 
 _SAME = 0.25
@@ -21,16 +20,6 @@ _SAME = 0.25
 which they may be the same."""
 _MOST = 0.5
 """Share of a group's vectors that must have come from, or gone to, another one to name it."""
-
-Flow = npt.NDArray[np.int64]
-"""(old, new) counts of vectors."""
-
-
-def flow(old: Clusters, new: Clusters, vectors: Floats) -> Flow:
-    """How many vectors each pair of an old and a new group has in common."""
-    counts = np.zeros((len(old.ids), len(new.ids)), np.int64)
-    np.add.at(counts, (old.positions(vectors), new.positions(vectors)), 1)
-    return counts
 
 
 def carried(
@@ -46,10 +35,8 @@ def carried(
     labels = nearest(scaled, centres)
     ids = [0] * len(centres)
     if old is not None:
-        counts = np.zeros((len(old.ids), len(centres)), np.int64)
-        np.add.at(counts, (old.positions(vectors), labels), 1)
-        either = counts.sum(axis=1)[:, None] + counts.sum(axis=0) - counts
-        common = counts / np.maximum(either, 1)
+        counts = crossed(old.positions(vectors), labels, len(old.ids), len(centres))
+        common = jaccard(counts) * (counts > 0)
         for i, j in zip(*linear_sum_assignment(common, maximize=True), strict=True):
             if common[i, j] >= _SAME:
                 ids[j] = old.ids[i]
@@ -72,7 +59,7 @@ def lineage(
     names
         Of all segments, old and new, by id.
     """
-    counts = flow(old, new, vectors)
+    counts = crossed(old.positions(vectors), new.positions(vectors), len(old.ids), len(new.ids))
     kept = set(old.ids) & set(new.ids)
     source = {
         new.ids[j]: old.ids[int(counts[:, j].argmax())]

@@ -1,4 +1,4 @@
-"""How many groups there are: as many as lie apart, and are found again in parts of the vectors."""
+"""How many groups there are: as many as lie apart and are found again in parts of the vectors."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy.typing as npt
 
 from stream_app.features.values import Floats
 from stream_app.segments.batch import centres_of
-from stream_app.segments.clusters import nearest
+from stream_app.segments.clusters import crossed, jaccard, nearest
 
 _JUDGED = 1_000
 """Vectors on which groupings are judged: a random sample, because silhouette is quadratic."""
-_PARTS = 4
+_PARTS = 3
 """Random halves of the sample that are grouped each on its own."""
-_STARTS = 5
+_STARTS = 4
 """Starts of k-means++ for each grouping that is judged."""
-_STABLE = 0.9
-"""Agreement from which a number of groups is stable enough; more is not rewarded."""
-_NEAR = 0.005
-"""Scores that differ by less count as equal."""
+_STABLE = 0.85
+"""Agreement from which a number of groups is stable: Hennig calls groups with more highly so."""
+_NEAR = 0.95
+"""Part of the best score from which another counts as equal."""
 
 Labels = npt.NDArray[np.int64]
 
@@ -55,14 +55,15 @@ class Judge:
         )
 
     def _stability_of(self, k: int, labels: Labels) -> float:
-        """How far groups of parts agree with those of all, up to 1, which is enough: median of the
-        adjusted Rand index (Hubert and Arabie 1985), of parts as Ben-Hur, Elisseeff and Guyon
-        (2002) compare them."""
-        from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415
-
-        parts = [centres_of(part, k, self._seed, _STARTS) for part in self._parts]
-        agreement = [adjusted_rand_score(labels, nearest(self._judged, c)) for c in parts]
-        return min(max(float(np.median(agreement)), 0.0) / _STABLE, 1.0)
+        """How well the group that is found again the worst is found again in parts, up to 1, which
+        is enough: median of the Jaccard coefficient with its best match, after Hennig (2007,
+        "Cluster-wise assessment of cluster stability"). A group too many splits another one
+        anyhow, each time in another way."""
+        again = []
+        for part in self._parts:
+            found = nearest(self._judged, centres_of(part, k, self._seed, _STARTS))
+            again.append(jaccard(crossed(labels, found, k, k)).max(axis=1).min())
+        return min(float(np.median(again)) / _STABLE, 1.0)
 
     def _separation(self, labels: Labels) -> float:
         """The silhouette; 0 where it is not defined: a sample may miss all small groups."""
@@ -79,6 +80,6 @@ def _half(vectors: Floats) -> int:
 
 def best_of(scores: dict[int, float]) -> int:
     """The number of groups with the best score; of those that are nearly the best, the largest: the
-    silhouette is in favour of few."""
+    silhouette is in favour of few, and all of them are stable."""
     best = max(scores.values())
-    return max(k for k, score in scores.items() if score >= best - _NEAR)
+    return max(k for k, score in scores.items() if score >= _NEAR * best)

@@ -14,7 +14,16 @@ from rich.table import Table
 
 from tests.quality.section import DataMissing, Options, Section
 
-PARTS: tuple[str, ...] = ("explained", "spikes", "engagement")
+PARTS: tuple[str, ...] = (
+    "labelled",
+    "count",
+    "drift",
+    "identity",
+    "explained",
+    "spikes",
+    "engagement",
+    "robustness",
+)
 """Modules of this package, each with `run(options) -> Section`, in the order of the document."""
 
 
