@@ -17,8 +17,10 @@ from stream_app.features.values import Floats
 CLIP = 6.0
 """Scaled coordinates are cut off at so many standard deviations, so that nothing pulls harder."""
 
-_TAIL = 0.005
-"""Share of the vectors on either side of each dimension that may not stretch the scale."""
+_TAIL = 0.05
+"""Share of the vectors on either side of each dimension whose range is not taken for granted."""
+_FAR_TAIL = 0.005
+"""The same in a dimension in which nearly all vectors are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,29 @@ class Scale:
         scaled = (vectors - self.mean) / np.where(varies, self.deviation, 1.0)
         return np.clip(np.where(varies, scaled, 0.0), -CLIP, CLIP)
 
+    def held(self, vectors: Floats) -> Floats:
+        """The vectors themselves, cut off in the same way."""
+        return self.of(vectors) * self.deviation + self.mean
+
 
 def scale_of(vectors: Floats) -> Scale:
-    """Mean and standard deviation of (n, dimensions) vectors, their outermost values cut off
-    (Winsorised): one value that is a million times too large would flatten its dimension."""
-    least = np.quantile(vectors, _TAIL, axis=0, method="higher")
-    most = np.quantile(vectors, 1.0 - _TAIL, axis=0, method="lower")
-    held = np.clip(vectors, least, most)
-    flat = least == most
-    deviation = np.where(flat, 0.0, held.std(axis=0))
-    return Scale(np.where(flat, least, held.mean(axis=0)), deviation)
+    """Mean and standard deviation of (n, dimensions) vectors, with values cut off that lie further
+    out than the usual range is wide: one that is a million times too large would flatten its
+    dimension."""
+    low, high = _range(vectors, _TAIL)
+    least, most = _range(vectors, _FAR_TAIL)
+    wide = high - low
+    held = np.clip(
+        vectors, np.where(wide > 0, low - wide, least), np.where(wide > 0, high + wide, most)
+    )
+    flat = (held == held[0]).all(axis=0)
+    return Scale(np.where(flat, held[0], held.mean(axis=0)), np.where(flat, 0.0, held.std(axis=0)))
+
+
+def _range(vectors: Floats, tail: float) -> tuple[Floats, Floats]:
+    low: Floats = np.quantile(vectors, tail, axis=0, method="higher")
+    high: Floats = np.quantile(vectors, 1.0 - tail, axis=0, method="lower")
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ nothing is reviewed before the next alarm.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from stream_app.events.instants import DAY
@@ -30,6 +32,8 @@ class Era(msgspec.Struct):
     first: int = 1
     """Ordinal of its first vector, from 1."""
     first_us: int = 0
+    cause: Literal["growth", "drift"] = "growth"
+    """What a refit within it is called."""
     next_vectors: int = 0
     """Vectors of the era at which the next review is due at the latest; 0: when there are enough
     for a first one."""

@@ -11,9 +11,9 @@ from stream_app.segments.clusters import crossed, jaccard, nearest
 
 _JUDGED = 1_000
 """Vectors on which groupings are judged: a random sample, because silhouette is quadratic."""
-_PARTS = 3
+_PARTS = 5
 """Random halves of the sample that are grouped each on its own."""
-_STARTS = 4
+_STARTS = 3
 """Starts of k-means++ for each grouping that is judged."""
 _STABLE = 0.85
 """Agreement from which a number of groups is stable: Hennig calls groups with more highly so."""

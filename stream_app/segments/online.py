@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 
 import msgspec
 import numpy as np
@@ -36,6 +36,11 @@ _WINDOW_US = 14 * DAY
 weeks, because people work in a weekly rhythm."""
 _WEEK_US = 7 * DAY
 """A fit looks at whole weeks at least, even if they began before the era."""
+_REACH = 1.5
+"""A vector that is further from its centre pulls no harder than from here; in units of how far
+vectors lie from their common mean, the root of the number of dimensions."""
+_LARGEST = 1e38
+"""What the window's 32-bit floats can hold."""
 _GOLDEN_RATIO = (sqrt(5.0) - 1.0) / 2.0
 
 
@@ -54,7 +59,7 @@ class State(msgspec.Struct):
     vectors: int = 0
     """Learnt so far."""
     skipped: int = 0
-    """Left out because a coordinate was no finite number."""
+    """Left out because a coordinate was no number, or beyond all bounds."""
     first_us: int = 0
     latest_us: int = 0
     last_id: int = 0
@@ -110,7 +115,7 @@ class OnlineClusters:
         """Learn one vector. Returns better centres when a review has found some: `adopt` or
         `decline` them."""
         state = self.state
-        if not all(map(isfinite, vector)):
+        if not all(abs(x) <= _LARGEST for x in vector):  # false for what is no number, too
             state.skipped += 1
             return None
         state.vectors += 1
@@ -135,15 +140,20 @@ class OnlineClusters:
         before = self._kmeans.predict_one(x)
         centre = self._kmeans.centers[before]
         distance = sqrt(sum((x[j] - centre[j]) ** 2 for j in x))
-        self._kmeans.learn_one(x)
+        # On the way to the vector, and so with the same nearest centre.
+        part = min(1.0, _REACH * sqrt(len(x)) / max(distance, 1e-12))
+        self._kmeans.learn_one({j: centre[j] + part * (x[j] - centre[j]) for j in x})
         if state.alarm.rings(sorted(self._kmeans.centers), before, distance, state.latest_us):
             state.alarms += 1
             if state.era.next_vectors:  # else the review that the last alarm called for is to come
-                state.era = Era(first=state.vectors, first_us=state.latest_us)
+                age_us = state.latest_us - state.first_us
+                young = is_young(state.vectors, age_us, self.limits.warm_start)
+                state.era = Era(state.vectors, state.latest_us, "growth" if young else "drift")
 
     def _review(self, *, requested: bool = False) -> Refit | None:
         state, limits, present = self.state, self.limits, self.clusters
-        cause = "requested" if requested else self._cause()
+        cause: Cause = state.era.cause if present else "warm_start"
+        cause = "requested" if requested else cause
         recent = self.recent()
         rivals = [c for c in (present, self._declined) if c is not None]
         found = better_centres(recent, rivals, limits, at_any_rate=requested)
@@ -154,13 +164,6 @@ class OnlineClusters:
         refit = Refit(cause, carried(present, *found, recent, state.last_id))
         state.last_id = max(state.last_id, *refit.clusters.ids)
         return refit
-
-    def _cause(self) -> Cause:
-        state = self.state
-        if self._scale is None:
-            return "warm_start"
-        age_us = state.latest_us - state.first_us
-        return "growth" if is_young(state.vectors, age_us, self.limits.warm_start) else "drift"
 
     def recent(self) -> Floats:
         """The recent vectors that a fit looks at, (n, dimensions): those of the era, or of the last

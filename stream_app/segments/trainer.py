@@ -90,7 +90,7 @@ class Trainer:
 
     @property
     def skipped(self) -> int:
-        """Vectors left out because a coordinate was no finite number."""
+        """Vectors left out because a coordinate was no number, or beyond all bounds."""
         return self._online.state.skipped
 
     @property
@@ -107,7 +107,7 @@ class Trainer:
         Parameters
         ----------
         vectors
-            Unscaled model vectors. One with a coordinate that is no finite number is skipped.
+            Unscaled model vectors. One with a coordinate that is no number is skipped.
         at_us
             Instant of each.
         """
@@ -209,7 +209,8 @@ class Trainer:
             parent=self.active,
             cause=cause,
         )
-        named = explained(snapshot, recent, self._active, self._settings, self._health)
+        held = clusters.scale.held(recent)
+        named = explained(snapshot, held, self._active, self._settings, self._health)
         if self._active is None or cause == "online":
             return named
         names = {s.id: s.name for s in [*self._active.segments, *named.segments]}

@@ -250,3 +250,40 @@ def test_a_snapshot_is_not_touched_by_what_is_learnt_later() -> None:
     before = msgspec.json.encode(first)
     learn(trainer, vectors[100:])
     assert msgspec.json.encode(first) == before
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf"), 1e300])
+def test_what_is_no_number_is_skipped_and_counted(odd: float) -> None:
+    vectors, _ = blobs(300, seed=16)
+    plain, disturbed = Trainer(SMALL), Trainer(SMALL)
+    expected = learn(plain, vectors)
+    odd_vector = [0.5] * (WIDTH - 1) + [odd]
+    found = []
+    for vector in vectors:
+        at_us = START_US + disturbed.vectors * MINUTE
+        assert disturbed.learn([odd_vector], [at_us]) is None
+        found += learn(disturbed, vector[None])
+    assert found == expected
+    assert (disturbed.vectors, disturbed.skipped) == (300, 300)
+
+
+def test_a_huge_account_leaves_the_segments_where_they_are() -> None:
+    """It comes back all the time, before the warm start and after; nothing else changes."""
+    vectors, _ = blobs(1_200, seed=17)
+    vectors[::300] = 1e6
+    snapshots = learn(Trainer(SMALL), vectors, at_once=20)
+    unseen, truth = blobs(500, seed=18)
+    for snapshot in snapshots:
+        check_snapshot(snapshot)
+        found = Assigner(snapshot, 0.2).distances(unseen).argmin(axis=1)
+        assert adjusted_rand_score(truth, found) > 0.9
+
+
+def test_the_checkpoint_has_a_bound() -> None:
+    """Once the window is full it only grows with the digits of its counters."""
+    vectors, _ = blobs(4_200, seed=19)
+    trainer = Trainer(SMALL.model_copy(update={"snapshot_shift": 1e9}))
+    learn(trainer, vectors[:4_000], at_once=500)
+    full = len(trainer.checkpoint())
+    learn(trainer, vectors[4_000:], at_once=100)
+    assert len(trainer.checkpoint()) < full + 1_000 < 512 * 1_024
