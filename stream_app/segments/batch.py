@@ -18,6 +18,8 @@ _STARTS = 10
 """Starts of k-means++ of which the best is kept."""
 _STRAY = 0.005
 """A group with a smaller share of the vectors is no group: its vectors are left out."""
+_FEW = 3
+"""The same of a group with fewer vectors."""
 
 
 def centres_of(scaled: Floats, k: int, seed: int, starts: int = _STARTS) -> Floats:
@@ -34,8 +36,8 @@ def centres_of(scaled: Floats, k: int, seed: int, starts: int = _STARTS) -> Floa
         with _one_thread():
             fitted = KMeans(wanted, n_init=starts, random_state=seed).fit(scaled)
         counts = np.bincount(fitted.labels_, minlength=wanted)
-        strays = counts < _STRAY * len(scaled)
-        if not strays.any():
+        strays = counts < max(_STRAY * len(scaled), _FEW)
+        if not strays.any() or strays.all():
             centres: Floats = fitted.cluster_centers_
             return centres
         scaled = scaled[~strays[fitted.labels_]]

@@ -47,7 +47,7 @@ class _Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Trainer:
-    """Learns vectors one by one; deterministic for a sequence of vectors and a seed."""
+    """Deterministic for a sequence of vectors and a seed."""
 
     def __init__(
         self,
