@@ -12,38 +12,18 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from stream_app.errors import Incompatible
 from stream_app.events.instants import to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
+from stream_app.segments.checkpoint import Checkpoint, Proposal, read_checkpoint
 from stream_app.segments.clusters import Clusters, SavedClusters, Scale
 from stream_app.segments.explain import explained
 from stream_app.segments.matching import lineage
-from stream_app.segments.online import OnlineClusters, Refit, Saved
+from stream_app.segments.online import OnlineClusters, Refit
 from stream_app.segments.review import Limits
 from stream_app.segments.snapshot import Cause, SegmentModel, Snapshot, check_snapshot
 from stream_app.settings import HealthSettings, SegmentSettings
 
 _NAMES = [dimension.name for dimension in MODEL_VECTOR]
-
-
-class _Proposal(msgspec.Struct, frozen=True):
-    """A refit that is to be issued, but not learnt from."""
-
-    cause: Cause
-    clusters: SavedClusters
-
-
-class _Checkpoint(msgspec.Struct, frozen=True):
-    """The trainer's whole state, as JSON."""
-
-    catalogue: str
-    version: int
-    issued_at_vector: int
-    active: Snapshot | None
-    due: Cause | None
-    proposal: _Proposal | None
-    requested: bool
-    online: Saved
 
 
 class Trainer:
@@ -57,7 +37,7 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._health = health or HealthSettings()
-        saved = None if checkpoint is None else _read(checkpoint)
+        saved = None if checkpoint is None else read_checkpoint(checkpoint)
         self._online = OnlineClusters(
             Limits(
                 least=settings.min_segments,
@@ -149,7 +129,7 @@ class Trainer:
             return
         if self.warm and self._settings.activation == "approval":
             self._online.decline(refit.clusters)
-            self._proposal = _Proposal(refit.cause, SavedClusters.of(refit.clusters))
+            self._proposal = Proposal(refit.cause, SavedClusters.of(refit.clusters))
         else:
             self._online.adopt(refit.clusters)
             self._due = refit.cause if self._due != "warm_start" else self._due
@@ -220,7 +200,7 @@ class Trainer:
     def checkpoint(self) -> bytes:
         """The state as JSON, for a restart."""
         return msgspec.json.encode(
-            _Checkpoint(
+            Checkpoint(
                 catalogue=catalogue_hash(),
                 version=self.version,
                 issued_at_vector=self._issued_at,
@@ -231,23 +211,6 @@ class Trainer:
                 online=self._online.saved(),
             )
         )
-
-
-def _read(data: bytes) -> _Checkpoint:
-    try:
-        saved = msgspec.json.decode(data, type=_Checkpoint)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Incompatible(
-            f"this is not a checkpoint of the trainer: {error}",
-            hint="delete the checkpoint to train anew",
-        ) from None
-    if saved.catalogue != catalogue_hash():
-        raise Incompatible(
-            f"the trainer's checkpoint belongs to feature catalogue {saved.catalogue}, "
-            f"this program has {catalogue_hash()}",
-            hint="delete the checkpoint to train anew",
-        )
-    return saved
 
 
 def _clusters_of(snapshot: Snapshot) -> Clusters:
