@@ -27,7 +27,7 @@ app = faust.App(
     stream_buffer_maxsize=16_384,
     stream_wait_empty=False,
     broker_commit_interval=1.0,
-    producer_linger=20,
+    producer_linger=0.02,
     datadir=os.environ["BENCH_STATE"],
 )
 events = app.topic(*os.environ["BENCH_INPUTS"].split(","), value_type=bytes, value_serializer="raw")
