@@ -21,14 +21,19 @@ class Bench:
     say: Callable[[str], None]
     _prefixes: int = 0
 
-    async def written(self, events: int, *, zipf: float = 0.0) -> Written:
+    async def written(
+        self, events: int, *, accounts: int | None = None, zipf: float = 0.0
+    ) -> Written:
         """A new load on topics of its own. Its last event happens now, so that for a worker that
         has caught up no account is silent yet."""
         self._prefixes += 1
         prefix = f"load{self._prefixes}."
         await self.place.broker.create_all(prefix)
         load = Load(
-            events, self.plan.accounts(events), zipf, ends_us=time.time_ns() // 1_000 - 5_000_000
+            events,
+            accounts or self.plan.accounts(events),
+            zipf,
+            ends_us=time.time_ns() // 1_000 - 5_000_000,
         )
         self.say(f"writing {events:,} events of {load.accounts:,} accounts")
         return await self.place.broker.write(prefix, load)

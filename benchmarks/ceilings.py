@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from benchmarks.broker import PARTITIONS
 from benchmarks.contenders import worker_settings
 from benchmarks.job import snapshot
-from benchmarks.load import INPUTS
+from benchmarks.load import INPUTS, Load
+from benchmarks.population import known
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams.ports import Commit
@@ -48,18 +49,17 @@ async def read(settings: Settings, *, decode: bool) -> dict[str, float]:
     }
 
 
-async def redis(settings: Settings) -> dict[str, float]:
+async def redis(settings: Settings, load: Load) -> dict[str, float]:
     """(c) The commits of a worker, computed beforehand, written one after the other."""
     works: list[tuple[int, Work, list[bytes]]] = []
-    processors: dict[int, Processor] = {}
     pipeline, encode = Pipeline(settings), msgspec.msgpack.Encoder().encode
+    processors = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
+    known(load, processors, settings)
     assigner = Assigner(snapshot(), settings.segments.margin)
     records = 0
     async for batch in batches(settings):
         for each in batch:
             partition = each[0].partition
-            if partition not in processors:
-                processors[partition] = Processor(pipeline, partition, PARTITIONS)
             work = processors[partition].process(each, assigner, time.time_ns() // 1_000)
             works.append((partition, work, [encode(message) for message in work.outbox]))
             records += len(each)
@@ -126,10 +126,13 @@ def main() -> None:
     parser.add_argument("--kafka", required=True)
     parser.add_argument("--redis", default="redis://localhost:6379/0")
     parser.add_argument("--prefix", required=True)
+    parser.add_argument("--accounts", type=int, required=True, help="of the load")
+    parser.add_argument("--ends-us", type=int, required=True, help="when its last event happens")
     options = parser.parse_args()
     settings = worker_settings(options.kafka, options.redis, options.prefix, "ceiling")
     if options.what == "redis":
-        outcome = asyncio.run(redis(settings))
+        load = Load(1, options.accounts, ends_us=options.ends_us)
+        outcome = asyncio.run(redis(settings, load))
     else:
         outcome = asyncio.run(read(settings, decode=options.what == "decode"))
     print(json.dumps(outcome))

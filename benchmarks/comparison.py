@@ -16,13 +16,13 @@ from benchmarks.throughput import cpu, rate
 from benchmarks.verify import verified
 
 _METHOD = """\
-The job is defined in benchmarks/peers/JOB.md. Before it is timed each peer is compared with the
-reference, change by change and across a restart (`python -m benchmarks.verify NAME`). The loads
-have as many events per account as that of the worker, and fewer accounts where a peer is
-slower, so that each is measured for some seconds. The worker does its whole work here, which is
-more than the job; the peers are measured from their first event, and have the guarantees that
-their documentation starts from. Rates are by the wall clock; the CPU of Kafka Streams includes
-its garbage collector and compiler."""
+The job is defined in benchmarks/peers/JOB.md. Everybody begins with no accounts. Before it is
+timed each peer is compared with the reference, change by change and across a restart (`python
+-m benchmarks.verify NAME`). The loads have as many events per account as that of the worker,
+and fewer accounts where a peer is slower, so that each is measured for some seconds. The worker
+does its whole work here, which is more than the job; the peers are measured from their first
+event, and have the guarantees that their documentation starts from. Rates are by the wall
+clock; the CPU of Kafka Streams includes its garbage collector and compiler."""
 _TARGETS = {"faust": 15.0, "quix": 5.0, "bytewax": 5.0}
 _BY_CPU = {"kafka_streams": ("ratio_to_kafka_streams_cpu", 1.0)}
 

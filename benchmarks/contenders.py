@@ -16,6 +16,8 @@ from redis import Redis
 
 from benchmarks.broker import Broker, Watch, Written, drained, finished
 from benchmarks.job import document, snapshot
+from benchmarks.load import Load
+from benchmarks.population import NEW_EVERY, begin_us, fill
 from benchmarks.processes import Failed, Program
 from stream_app.segments.snapshot import write_snapshot
 from stream_app.settings import Settings
@@ -126,15 +128,21 @@ def worker_settings(bootstrap: str, redis_url: str, prefix: str, name: str) -> S
     return Settings.model_validate(_sections(bootstrap, redis_url, prefix, name))
 
 
-def worker(*, keep: str = "") -> Contender:
-    """`stream-app worker` with all its guarantees. `keep`: a deployment that is there and stays;
-    else it begins with nothing, and nothing is left."""
+def worker(*, keep: str = "", knows: Load | None = None) -> Contender:
+    """`stream-app worker` with all its guarantees.
+
+    `keep`: a deployment that is there and stays; else it begins anew, and nothing is left.
+    `knows`: a load most of whose accounts it has known since before; else it begins with nobody.
+    """
 
     @asynccontextmanager
     async def start(place: Place, prefix: str) -> AsyncIterator[Start]:
         own = keep or f"w{uuid.uuid4().hex[:8]}"
         sections = _sections(place.broker.bootstrap, place.redis_url, prefix, own)
-        store = RedisStore(Settings.model_validate(sections).redis)
+        settings = Settings.model_validate(sections)
+        if knows is not None:
+            await fill(settings, knows.accounts, begin_us(knows), new_every=NEW_EVERY)
+        store = RedisStore(settings.redis)
         await store.start()
         await save_model(store, 1, write_snapshot(snapshot()), b"")
         await store.stop()

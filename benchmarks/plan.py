@@ -27,7 +27,11 @@ class Plan:
     swept_accounts: int
     parts: tuple[str, ...]
     """What is measured if nothing is named."""
+    load_accounts: int
+    """Of the loads for the worker alone: so many that an account has few events in a batch, as it
+    would have them at such a rate."""
     events_per_account: int = 100
+    """Of all other loads, in which everybody begins with no accounts."""
 
     def accounts(self, events: int) -> int:
         """That a load of so many events has."""
@@ -59,12 +63,14 @@ FULL = Plan(
     partition_accounts=250_000,
     swept_accounts=200_000,
     parts=PARTS,
+    load_accounts=50_000,
 )
 QUICK = replace(
     FULL,
     name="quick",
     events=40_000,
     latency_seconds=6.0,
+    load_accounts=10_000,
     parts=("throughput", "stages", "latency", "replay", "demo"),
 )
 TINY = Plan(
@@ -78,6 +84,7 @@ TINY = Plan(
     partition_accounts=2_000,
     swept_accounts=5_000,
     parts=PARTS,
+    load_accounts=1_500,
 )
 """Says nothing about speed: only whether everything works."""
 PLANS = {plan.name: plan for plan in (FULL, QUICK, TINY)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from redis import Redis
@@ -22,7 +22,12 @@ from stream_app.streams.redis_store import RedisStore
 from tests.models import save_model
 
 TEMPLATES = 400
+NEW_EVERY = 40
+"""One account in so many of a load is new to a worker that has known the others: then about one
+event in a hundred changes a segment, as in the traffic of `stream-app traffic`."""
 _EVENTS_PER_TEMPLATE = 100
+_HISTORY_SECONDS = 28 * 86_400.0
+_RECENT_SECONDS = 1_800.0
 _CHUNK = 2_000
 
 
@@ -53,11 +58,16 @@ def recorded(drawn: Iterable[Item], prefix: str) -> list[Recorded]:
 
 
 def templates(settings: Settings, ends_us: int) -> list[Stored]:
-    """Some accounts with all their states and profiles, from events through the worker's own
-    steps."""
+    """Some accounts with all their states and profiles, from a month of events through the worker's
+    own steps. All have had an event within the last half hour, so none is silent."""
     processor = Processor(Pipeline(settings), 0, 1)
-    load = Load(TEMPLATES * _EVENTS_PER_TEMPLATE, TEMPLATES, ends_us=ends_us, name="template")
-    records = recorded(items(load), settings.kafka.topic_prefix)
+    begins_us = ends_us - round(_RECENT_SECONDS * 1e6)
+    month = Load(
+        TEMPLATES * _EVENTS_PER_TEMPLATE, TEMPLATES, 0.0, _HISTORY_SECONDS, begins_us, seed=2
+    )
+    recent = Load(3 * TEMPLATES, TEMPLATES, 0.0, _RECENT_SECONDS, ends_us, seed=3)
+    latest = list(items(recent))
+    records = recorded([*items(month), *latest], settings.kafka.topic_prefix)
     assigner = Assigner(snapshot(), settings.segments.margin)
     profiles: dict[str, bytes] = {}
     states: dict[str, bytes] = {}
@@ -65,21 +75,43 @@ def templates(settings: Settings, ends_us: int) -> list[Stored]:
         work = processor.process(records[start : start + 4_000], assigner, time.time_ns() // 1_000)
         profiles |= dict(work.profiles)
         states |= dict(work.states)
-    return [Stored(states[name], profiles[name]) for name in sorted(profiles)]
+    return [Stored(states[name], profiles[name]) for name in sorted({i.account for i in latest})]
 
 
-async def fill(settings: Settings, accounts: int, ends_us: int) -> None:
-    """Store so many accounts named as `Load` names them, through commits as an owner's."""
-    drawn = templates(settings, ends_us)
-    by_partition: defaultdict[int, list[str]] = defaultdict(list)
+def known(load: Load, processors: Mapping[int, Processor], settings: Settings) -> None:
+    """Give the owners of all partitions the accounts of a load, as of its begin, but for some
+    that are new."""
+    drawn = templates(settings, begin_us(load))
+    for partition, names in _by_partition(load.accounts, new_every=NEW_EVERY).items():
+        states = [drawn[n % len(drawn)].state for n in range(len(names))]
+        processors[partition].put(names, states)
+        processors[partition].recount()
+
+
+def begin_us(load: Load) -> int:
+    """A minute before the first event of a load."""
+    return load.ends_us - round((load.span_seconds + 60.0) * 1e6)
+
+
+def _by_partition(accounts: int, new_every: int = 0) -> dict[int, list[str]]:
+    """Accounts as `Load` names them; without those that are to be new."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
     for i in range(accounts):
-        name = f"account-{i:07}"
-        by_partition[partition_of(name.encode(), PARTITIONS)].append(name)
+        if not new_every or i % new_every:
+            name = f"account-{i:07}"
+            found[partition_of(name.encode(), PARTITIONS)].append(name)
+    return found
+
+
+async def fill(settings: Settings, accounts: int, ends_us: int, *, new_every: int = 0) -> None:
+    """Store so many accounts named as `Load` names them, through commits as an owner's. The last
+    event of each was shortly before `ends_us`. `new_every`: so often one is left out."""
+    drawn = templates(settings, ends_us)
     store = RedisStore(settings.redis)
     await store.start()
     await store.register(PARTITIONS, LAYOUT)
     await save_model(store, 1, write_snapshot(snapshot()), b"")
-    for partition, names in by_partition.items():
+    for partition, names in _by_partition(accounts, new_every).items():
         position = (await store.claim(partition, "fill")).position
         for start in range(0, len(names), _CHUNK):
             mine = names[start : start + _CHUNK]

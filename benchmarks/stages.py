@@ -17,6 +17,7 @@ from benchmarks.ceilings import batches
 from benchmarks.contenders import worker_settings
 from benchmarks.job import snapshot
 from benchmarks.measurement import Measurement
+from benchmarks.population import known
 from benchmarks.section import Section
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
@@ -71,7 +72,7 @@ class Stopwatch:
 async def run(bench: Bench) -> Section:
     """Measure every stage, some times."""
     section = Section("Where the worker's time goes", _METHOD)
-    written = await bench.written(bench.plan.events // 2)
+    written = await bench.written(bench.plan.events // 2, accounts=bench.plan.load_accounts)
     costs: dict[str, list[float]] = {}
     for _ in range(bench.plan.rounds):
         seconds = await _pass(bench, written)
@@ -92,6 +93,7 @@ async def _pass(bench: Bench, written: Written) -> dict[str, float]:
     await publisher.start()
     pipeline = Pipeline(settings)
     owners = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
+    known(written.load, owners, settings)
     position = {p: (await store.claim(p, "stages")).position for p in range(PARTITIONS)}
     read = time.process_time()
     with ExitStack() as patches:

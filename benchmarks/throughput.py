@@ -29,9 +29,8 @@ broker's clock: start and stop do not count. The ceilings read with aiokafka's `
 decodes what it reads with the worker's own decoder, (c) sends commits that were computed
 beforehand. CPU is user and system time of the process from /proc, without broker and Redis.
 Events happen at the pace at which they would arrive, so no account falls silent on the way; the
-model is fixed. About one event in fifty changes a segment, which is more than in the traffic of
-`stream-app traffic`. Everything else is on: epochs, offset check, outbox, de-duplication,
-contacts, topics, spikes, dead letters."""
+model is fixed. The worker has known most accounts for a month. Everything else is on: epochs,
+offset check, outbox, de-duplication, contacts, topics, spikes, dead letters."""
 
 Runs = dict[str, list[Run]]
 
@@ -41,15 +40,15 @@ async def run(bench: Bench) -> Section:
     plan, place = bench.plan, bench.place
     section = Section("Throughput of one worker process", _METHOD)
     loads = {
-        "uniform": await bench.written(plan.events),
-        "Zipf": await bench.written(plan.events, zipf=ZIPF),
+        "uniform": await bench.written(plan.events, accounts=plan.load_accounts),
+        "Zipf": await bench.written(plan.events, accounts=plan.load_accounts, zipf=ZIPF),
     }
     found: dict[str, Runs] = {name: defaultdict(list) for name in loads}
     for number in range(1, plan.rounds + 1):
         for name, written in loads.items():
             for what in ceilings.WHAT:
                 found[name][what].append(await ceiling(what, place, written))
-            found[name]["worker"].append(await drain(worker(), place, written))
+            found[name]["worker"].append(await drain(worker(knows=written.load), place, written))
             bench.say(f"round {number}, {name}: {_brief(found[name])}")
     for name, runs in found.items():
         _rows(section, name, runs)
@@ -65,6 +64,7 @@ async def ceiling(what: str, place: Place, written: Written) -> Run:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.ceilings", what, "--kafka", place.broker.bootstrap),
         *("--redis", place.redis_url, "--prefix", written.prefix),
+        *("--accounts", str(written.load.accounts), "--ends-us", str(written.load.ends_us)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
