@@ -280,9 +280,11 @@ def _spikes() -> list[str]:
         that of visits is divided by {_number(spike.visit_dispersion)}, because one visit brings the
         next. The greater of the two is the surprise.
 
-        What is expected is the account's rate of visits to the topic, of about a month, together
-        with {_number(spike.prior_days)} days of {_number(spike.prior_visits)} visits a day that
-        are taken for granted of everybody, times {_number(spike.working_hours)}, because people
+        What is expected is the account's rate of visits to the topic, of about a month and without
+        those that are being judged, together with {_number(spike.prior_days)} days of what is
+        taken for granted: {_number(spike.prior_visits)} visits a day, and
+        {_number(100 * spike.prior_share)} % of the account's visits to its other topics. It is
+        multiplied by {_number(spike.working_hours)}, because people
         work in about a third of the hours. A spike is reported when the surprise is at least
         {_number(spike.min_surprise)}, at least {spike.min_contacts} people took part within the
         last 12 to 24 hours, the account had no spike within {_number(spike.cooldown_hours)}

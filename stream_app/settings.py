@@ -141,14 +141,16 @@ class SpikeSettings(Section):
     """Distinct people on the topic within the last 12 to 24 hours."""
     cooldown_hours: Annotated[float, Field(ge=0)] = 72.0
     """At least so long between two spikes of one account, on whatever topic."""
-    prior_visits: Positive = 0.5
+    prior_visits: Positive = 0.75
     """Visits a day to any topic that are taken for granted of an account that is new."""
+    prior_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Of the account's visits to its other topics, the share that is taken for granted on top."""
     prior_days: Positive = 7.0
     """Days of an account's own history that weigh as much as what is taken for granted."""
     working_hours: Annotated[float, Field(ge=1)] = 3.0
     """How many times the mean of day and night, work and weekend, a habit is in working hours:
     about 56 of the week's 168."""
-    visit_dispersion: Annotated[float, Field(ge=1)] = 1.25
+    visit_dispersion: Annotated[float, Field(ge=1)] = 1.5
     """Visits of people follow each other; their evidence is divided by this."""
     campaign_visits: bool = False
     """Whether visits with a `campaign_id` are evidence too. What people do with a mailing says

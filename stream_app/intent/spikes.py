@@ -10,9 +10,11 @@ next one of the same person, so the deviance of visits is divided by their dispe
 quasi-Poisson models (McCullagh, Nelder, "Generalized Linear Models", 2nd ed. 1989, chapter 6.2).
 The greater of the two is the surprise.
 
-The usual rate is the visits of about a month over the time that the account has been known, and
-a week of a small rate that is taken for granted of everybody (the mean of a gamma prior): so an
-account that is new needs more evidence than one whose silence is well known.
+The usual rate is the visits of about a month, without those that are being judged, over the time
+that the account has been known, and a week of a small rate that is taken for granted (the mean of a
+gamma prior): so an account that is new needs more evidence than one whose silence is well known.
+What is granted grows with the account's visits to its other topics, because people who come every
+day also turn, now and then, to what they never looked at.
 
 All of it says "unusual interest", never "will buy".
 """
@@ -140,7 +142,10 @@ def find_spikes(
         return
     fading = decay.fading(latest, records["period"][chosen], _HALF_LIVES_US)
     arrivals, visits, usual = (slots[name] * fading[:, i] for i, name in enumerate(_SUMS))
-    rate = _rate(usual, (latest - records["first_us"][chosen]) / DAY, settings)
+    others = records["topics"]["usual"][chosen].sum(axis=1) * fading[:, 2] - usual
+    known_days = (latest - records["first_us"][chosen]) / DAY
+    # Each visit weighs at least as much in `usual`: what is left is from before.
+    rate = _rate(usual - visits, others, known_days, settings)
     expected = rate * _LIFETIMES_DAYS[1]
     surprise = np.maximum(
         _deviance(arrivals, rate * _LIFETIMES_DAYS[0]),
@@ -161,12 +166,15 @@ def find_spikes(
         )
 
 
-def _rate(usual: Floats, known_days: Floats, settings: SpikeSettings) -> Floats:
-    """Visits a day that are usual in working hours."""
+def _rate(before: Floats, others: Floats, known_days: Floats, settings: SpikeSettings) -> Floats:
+    """Visits a day that are usual in working hours, by the month's sums of a topic and of all
+    others."""
     # After T days a sum has reached 1 - 2^(-T / half-life) of its level.
     weight = _LIFETIMES_DAYS[2] * (1.0 - np.exp2(-known_days * DAY / _HALF_LIVES_US[2]))
-    granted = settings.prior_visits * settings.prior_days
-    rate: Floats = settings.working_hours * (usual + granted) / (weight + settings.prior_days)
+    days = weight + settings.prior_days
+    granted = settings.prior_visits + settings.prior_share * np.maximum(others, 0.0) / days
+    visits = np.maximum(before, 0.0) + granted * settings.prior_days
+    rate: Floats = settings.working_hours * visits / days
     return rate
 
 

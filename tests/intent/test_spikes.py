@@ -81,24 +81,40 @@ def test_two_people_who_stay_with_it_are_enough() -> None:
 
 
 def test_people_who_come_hours_apart_are_noticed_by_their_visits() -> None:
-    slowly = surge(24, apart_us=25 * MINUTE)
+    slowly = surge(24, apart_us=40 * MINUTE)
     (spike,) = spikes(known(), *slowly)
-    assert parse(spike.occurred_at) > SURGE + HOUR
+    assert parse(spike.occurred_at) > SURGE + 2 * HOUR
     assert not spikes(known(), *slowly, visit_dispersion=10.0)
 
 
 def test_its_surprise_is_the_deviance_of_those_who_arrive() -> None:
-    """Of three arrivals within twenty minutes, and three visits in the month before."""
+    """Of three arrivals within twenty minutes. These are not part of the habit themselves, but for
+    what of them has faded by then."""
     (spike,) = spikes(known(), *surge(), min_contacts=3)
-    fast = 1 + 2 ** (-1 / 6) + 2 ** (-1 / 3)
+    fast, visits, usual = (sum(2 ** (-m / 60 / h) for m in (0, 10, 20)) for h in (1, 3, 28 * 24))
     lived = 20 + 20 / 1_440
-    usual = 1 + 2 ** (-1 / (6 * 24 * 28)) + 2 ** (-2 / (6 * 24 * 28))
-    rate = 3 * (usual + 0.5 * 7) / (28 / math.log(2) * (1 - 2 ** (-lived / 28)) + 7)
+    rate = 3 * (usual - visits + 0.75 * 7) / (28 / math.log(2) * (1 - 2 ** (-lived / 28)) + 7)
     expected = rate / 24 / math.log(2)
     assert spike.surprise == pytest.approx(
         fast * math.log(fast / expected) - (fast - expected), abs=0.01
     )
     assert spike.expected == pytest.approx(3 * expected, rel=1e-2)
+
+
+def test_who_is_busy_with_other_topics_needs_more() -> None:
+    """People who come every day also turn to something new now and then."""
+    every_day = [
+        one
+        for day in range(20)
+        for one in surge(9, START_US + day * DAY + 9 * HOUR, topic="docs", apart_us=HOUR)
+    ]
+    three = surge(3, apart_us=5 * MINUTE)
+    assert [s.topic for s in spikes(known(), *three)] == ["pricing"]
+    assert "pricing" not in [s.topic for s in spikes(*every_day, *three)]
+    assert "pricing" in [s.topic for s in spikes(*every_day, *three, prior_share=0.0)]
+    crowd = tuple(f"person-{i}" for i in range(8))
+    many = surge(8, people=crowd, apart_us=5 * MINUTE)
+    assert "pricing" in [s.topic for s in spikes(*every_day, *many)]
 
 
 def test_what_an_account_always_does_is_not_unusual() -> None:

@@ -1,10 +1,15 @@
 """Spikes against planted surges, on synthetic traffic.
 
-Tuned on the seeds 101 and 102 (usual traffic), 103 (three times the sessions) and 104 (0.4 times);
-reported on others. Every planted surge counts, from the first day on, also those of accounts that
-were never seen before. A spike is right when it names the account and the topic of a surge, between
-its start and a day after its end, and is the first to do so; every other one is false, also where
-an account begins to research, which is planted but is no surge.
+Tuned on the seeds 11 to 13, 101 and 102 (usual traffic), 22 and 105 (twice the sessions), 103
+(three times) and 104 (0.4 times); reported on 31 to 34 and 41 to 43, which were not looked at
+before. Every planted surge counts, from the first day on, also those of accounts that were never
+seen before. A spike is right when it names the account and the topic of a surge, between its start
+and a day after its end, and is the first to do so; every other one is false.
+
+So a spike is false also where an account begins to research, which is planted but is no surge:
+something unusual did happen there, but it lasts for weeks and need not be of several people. The
+strict figure is `spike_precision`; the one without those of 14 days after such a start stands
+beside it.
 """
 
 from __future__ import annotations
@@ -25,12 +30,12 @@ from stream_app.traffic import GroundTruth, Surge, Traffic, TrafficConfig
 from stream_app.traffic.world import build_world
 from tests.quality.section import Options, Section
 
-USUAL = tuple(TrafficConfig(seed=seed, accounts=1_500, with_type=True) for seed in (11, 12, 13))
+USUAL = tuple(TrafficConfig(seed=seed, accounts=1_500, with_type=True) for seed in (31, 32, 33, 34))
 """The figures come from these together."""
 OTHERS = {
-    "a third of the sessions": TrafficConfig(seed=21, accounts=1_500, activity=0.33),
-    "twice the sessions": TrafficConfig(seed=22, accounts=750, activity=2.0),
-    "many mailings": TrafficConfig(seed=23, accounts=750, campaigns_per_week=5),
+    "a third of the sessions": TrafficConfig(seed=41, accounts=1_500, activity=0.33),
+    "twice the sessions": TrafficConfig(seed=42, accounts=750, activity=2.0),
+    "many mailings": TrafficConfig(seed=43, accounts=750, campaigns_per_week=5),
 }
 """For information: the same settings on other traffic."""
 
@@ -51,6 +56,12 @@ class Tally:
     crawled: int = 0
     """Of the false ones, within an hour after a crawler, in its account."""
     account_days: int = 0
+
+    @property
+    def precision_without_research(self) -> float:
+        """The same where an account that began to research says nothing, neither way."""
+        judged = len(self.delays) + self.false - self.researching
+        return len(self.delays) / max(judged, 1)
 
     @property
     def recall(self) -> float:
@@ -147,7 +158,18 @@ def run(options: Options) -> Section:
     if options.quick:
         usual = tuple(replace(config, accounts=300) for config in usual)
     found = tally(usual, Settings())
-    section.add("precision", found.precision, at_least=0.9, figure="spike_precision")
+    section.add(
+        "precision, all others counted as false",
+        found.precision,
+        at_least=0.9,
+        figure="spike_precision",
+    )
+    section.add(
+        "precision, but for 14 days after a start of research",
+        found.precision_without_research,
+        figure="spike_precision_without_research",
+        note=f"leaves out {found.researching} of {found.false} false ones",
+    )
     section.add("recall of all planted surges", found.recall, at_least=0.8, figure="spike_recall",
                 note=f"{found.surges} surges")  # fmt: skip
     section.add("median delay, minutes", median(found.delays or [1e9]), at_most=30.0,
@@ -159,14 +181,14 @@ def run(options: Options) -> Section:
         figure="spike_false_per_1000_account_days",
         note=f"{found.false} in all",
     )
-    section.add("of these: an account began to research", found.researching)
     section.add("of these: within an hour of a crawler", found.crawled, at_most=0)
     section.add("median minutes until a second person acts", second_person_minutes(usual),
                 note="no detector that asks for two people can be earlier")  # fmt: skip
     for name, config in {} if options.quick else OTHERS.items():
         other = tally((replace(config, with_type=True),), Settings())
         section.details.append(
-            f"{name}: precision {other.precision:.3f}, recall {other.recall:.3f} of "
+            f"{name}: precision {other.precision:.3f} (but for research "
+            f"{other.precision_without_research:.3f}), recall {other.recall:.3f} of "
             f"{other.surges}, median delay {median(other.delays or [1e9]):.0f} min, "
             f"{other.false_rate:.2f} false per 1,000 account-days"
         )
