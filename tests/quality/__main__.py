@@ -22,6 +22,7 @@ PARTS: tuple[str, ...] = (
     "explained",
     "spikes",
     "engagement",
+    "ranking",
     "robustness",
 )
 """Modules of this package, each with `run(options) -> Section`, in the order of the document."""
