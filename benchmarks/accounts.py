@@ -76,7 +76,7 @@ async def run(bench: Bench) -> Section:
     section.add("Redis: state and profile", total, "bytes/account", at_most=1_536.0)
     section.add("Redis: the state of it", stored["state"], "bytes/account")
     section.add("Redis: the profile of it", stored["profile"], "bytes/account")
-    state, profile = sizes(templates(_settings(bench, "sizes."), time.time_ns() // 1_000))
+    state, profile = sizes(templates(time.time_ns() // 1_000))
     section.add("the packed state alone", state, "bytes/account")
     section.add("the profile alone, JSON", profile, "bytes/account")
     if many == 1_000_000:
@@ -87,7 +87,7 @@ async def run(bench: Bench) -> Section:
     return section
 
 
-def _settings(bench: Bench, prefix: str, name: str = "sizes") -> Settings:
+def _settings(bench: Bench, prefix: str, name: str) -> Settings:
     return worker_settings(bench.place.broker.bootstrap, bench.place.redis_url, prefix, name)
 
 

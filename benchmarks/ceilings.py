@@ -54,7 +54,7 @@ async def redis(settings: Settings, load: Load) -> dict[str, float]:
     works: list[tuple[int, Work, list[bytes]]] = []
     pipeline, encode = Pipeline(settings), msgspec.msgpack.Encoder().encode
     processors = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
-    known(load, processors, settings)
+    known(load, processors)
     assigner = Assigner(snapshot(), settings.segments.margin)
     records = 0
     async for batch in batches(settings):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from redis import Redis
 
@@ -57,9 +58,11 @@ def recorded(drawn: Iterable[Item], prefix: str) -> list[Recorded]:
     return [Recorded(prefix + item.topic, item.value, n) for n, item in enumerate(drawn)]
 
 
-def templates(settings: Settings, ends_us: int) -> list[Stored]:
+@lru_cache(maxsize=4)
+def templates(ends_us: int) -> tuple[Stored, ...]:
     """Some accounts with all their states and profiles, from a month of events through the worker's
     own steps. All have had an event within the last half hour, so none is silent."""
+    settings = Settings()
     processor = Processor(Pipeline(settings), 0, 1)
     begins_us = ends_us - round(_RECENT_SECONDS * 1e6)
     month = Load(
@@ -67,7 +70,7 @@ def templates(settings: Settings, ends_us: int) -> list[Stored]:
     )
     recent = Load(3 * TEMPLATES, TEMPLATES, 0.0, _RECENT_SECONDS, ends_us, seed=3)
     latest = list(items(recent))
-    records = recorded([*items(month), *latest], settings.kafka.topic_prefix)
+    records = recorded([*items(month), *latest], "")
     assigner = Assigner(snapshot(), settings.segments.margin)
     profiles: dict[str, bytes] = {}
     states: dict[str, bytes] = {}
@@ -75,13 +78,14 @@ def templates(settings: Settings, ends_us: int) -> list[Stored]:
         work = processor.process(records[start : start + 4_000], assigner, time.time_ns() // 1_000)
         profiles |= dict(work.profiles)
         states |= dict(work.states)
-    return [Stored(states[name], profiles[name]) for name in sorted({i.account for i in latest})]
+    names = sorted({item.account for item in latest})
+    return tuple(Stored(states[name], profiles[name]) for name in names)
 
 
-def known(load: Load, processors: Mapping[int, Processor], settings: Settings) -> None:
+def known(load: Load, processors: Mapping[int, Processor]) -> None:
     """Give the owners of all partitions the accounts of a load, as of its begin, but for some
     that are new."""
-    drawn = templates(settings, begin_us(load))
+    drawn = templates(begin_us(load))
     for partition, names in _by_partition(load.accounts, new_every=NEW_EVERY).items():
         states = [drawn[n % len(drawn)].state for n in range(len(names))]
         processors[partition].put(names, states)
@@ -106,7 +110,7 @@ def _by_partition(accounts: int, new_every: int = 0) -> dict[int, list[str]]:
 async def fill(settings: Settings, accounts: int, ends_us: int, *, new_every: int = 0) -> None:
     """Store so many accounts named as `Load` names them, through commits as an owner's. The last
     event of each was shortly before `ends_us`. `new_every`: so often one is left out."""
-    drawn = templates(settings, ends_us)
+    drawn = templates(ends_us)
     store = RedisStore(settings.redis)
     await store.start()
     await store.register(PARTITIONS, LAYOUT)
@@ -143,7 +147,7 @@ def redis_bytes(redis_url: str, name: str) -> dict[str, int]:
         }
 
 
-def sizes(stored: list[Stored]) -> tuple[float, float]:
+def sizes(stored: Sequence[Stored]) -> tuple[float, float]:
     """Mean bytes of a state and of a profile."""
     count = len(stored)
     return sum(len(s.state) for s in stored) / count, sum(len(s.profile) for s in stored) / count

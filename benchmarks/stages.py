@@ -93,7 +93,7 @@ async def _pass(bench: Bench, written: Written) -> dict[str, float]:
     await publisher.start()
     pipeline = Pipeline(settings)
     owners = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
-    known(written.load, owners, settings)
+    known(written.load, owners)
     position = {p: (await store.claim(p, "stages")).position for p in range(PARTITIONS)}
     read = time.process_time()
     with ExitStack() as patches:
