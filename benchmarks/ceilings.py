@@ -18,6 +18,7 @@ from benchmarks.contenders import worker_settings
 from benchmarks.job import snapshot
 from benchmarks.load import INPUTS, Load
 from benchmarks.population import known
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams.ports import Commit
@@ -55,7 +56,7 @@ async def redis(settings: Settings, load: Load) -> dict[str, float]:
     pipeline, encode = Pipeline(settings), msgspec.msgpack.Encoder().encode
     processors = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
     known(load, processors)
-    assigner = Assigner(snapshot(), settings.segments.margin)
+    assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
     records = 0
     async for batch in batches(settings):
         for each in batch:

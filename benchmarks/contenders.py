@@ -70,7 +70,7 @@ class Contender:
 
     name: str
     start: Starter
-    patience_seconds: float = 240.0
+    patience_seconds: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

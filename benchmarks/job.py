@@ -21,26 +21,21 @@ KEPT = tuple(feature for feature in ROLLING if feature.source != "session")
 
 _CENTRES: dict[str, dict[str, float]] = {
     "Gone quiet": {"silence_days": 30.0},
-    "Mail readers": {
-        "web_visits_7d": 1.0,
-        "web_visits_28d": 1.0,
-        "email_opens_28d": 5.0,
-        "email_clicks_28d": 1.5,
-        "contacts_28d": 1.5,
-    },
-    "Visitors": {
-        "web_visits_7d": 12.0,
-        "web_visits_28d": 12.0,
-        "product_pages_28d": 4.0,
-        "contacts_28d": 2.0,
+    "Mail readers": {"email_opens_28d": 8.0, "email_clicks_28d": 2.0, "contacts_28d": 2.0},
+    "Visitors": {"web_visits_7d": 12.0, "web_visits_28d": 12.0, "contacts_28d": 3.0},
+    "Researchers": {
+        "web_visits_7d": 25.0,
+        "web_visits_28d": 25.0,
+        "product_pages_28d": 9.0,
+        "pricing_pages_28d": 7.0,
+        "contacts_28d": 4.0,
     },
     "Buyers": {
-        "web_visits_7d": 8.0,
-        "web_visits_28d": 8.0,
-        "pricing_pages_28d": 3.0,
-        "downloads_early_28d": 4.0,
+        "web_visits_7d": 15.0,
+        "web_visits_28d": 15.0,
+        "downloads_early_28d": 5.0,
         "downloads_decision_28d": 4.0,
-        "contacts_28d": 2.0,
+        "contacts_28d": 3.0,
     },
 }
 """Centres in the units of the features; what is not named is 0."""

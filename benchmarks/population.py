@@ -14,6 +14,7 @@ from benchmarks.broker import PARTITIONS
 from benchmarks.job import snapshot
 from benchmarks.load import Item, Load, items
 from stream_app.features.table import LAYOUT
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, write_snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
@@ -71,7 +72,7 @@ def templates(ends_us: int) -> tuple[Stored, ...]:
     recent = Load(3 * TEMPLATES, TEMPLATES, 0.0, _RECENT_SECONDS, ends_us, seed=3)
     latest = list(items(recent))
     records = recorded([*items(month), *latest], "")
-    assigner = Assigner(snapshot(), settings.segments.margin)
+    assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
     profiles: dict[str, bytes] = {}
     states: dict[str, bytes] = {}
     for start in range(0, len(records), 4_000):

@@ -19,6 +19,7 @@ from benchmarks.job import snapshot
 from benchmarks.measurement import Measurement
 from benchmarks.population import known
 from benchmarks.section import Section
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams.inbox import Inbox
@@ -119,7 +120,7 @@ async def _apply(
     records: list[Any],
 ) -> None:
     partition = records[0].partition
-    assigner = Assigner(snapshot(), settings.segments.margin)
+    assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
     with watch.on("inbox"):
         inbox = Inbox(len, lambda: None)
         inbox.add(records)

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.measurement import Measurement
 from benchmarks.section import Section
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams.processor import Pipeline, Processor
@@ -89,4 +90,4 @@ def _owner(settings: Settings, records: Records) -> tuple[Processor, Assigner]:
     # The model is not new to them: only silence is to be decided.
     processor.table.model_version = MODEL.version
     processor.table.unchecked_from = len(processor.table)
-    return processor, Assigner(MODEL, settings.segments.margin)
+    return processor, Assigner(MODEL, Hysteresis.of(settings.segments))

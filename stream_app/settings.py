@@ -160,9 +160,14 @@ class SpikeSettings(Section):
 class SegmentSettings(Section):
     """How accounts are assigned and how the model is trained."""
 
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """An account leaves its segment only for a centre that is nearer by this share of the
     distance to its own."""
+    strong_margin: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """It leaves at once for a centre that is nearer by this share; not less than `margin`."""
+    confirm_days: Annotated[float, Field(ge=0, le=28)] = 4.0
+    """For one between the two margins it leaves when it has not been found back for so long: longer
+    than a weekend. 0: at once."""
     min_segments: Annotated[int, Field(ge=2, le=50)] = 3
     """With `max_segments`: limits for the number of segments."""
     max_segments: Annotated[int, Field(ge=2, le=50)] = 8
@@ -191,6 +196,8 @@ class SegmentSettings(Section):
     def _limits(self) -> SegmentSettings:
         if self.min_segments > self.max_segments:
             raise ValueError("min_segments must not be above max_segments")
+        if self.margin > self.strong_margin:
+            raise ValueError("margin must not be above strong_margin")
         return self
 
 

@@ -76,6 +76,7 @@ def segment_change(
         if explained and assigner is not None
         else [],
         margin=None if transition.margin is None else round(transition.margin, 4),
+        evidence_since=to_rfc3339(transition.evidence_us) if transition.evidence_us else None,
         scores=scores,
         model_version=assigner.snapshot.version if assigner else 0,
         occurred_at=to_rfc3339(occurred_us),
@@ -100,6 +101,7 @@ def erased(
         reason="erased",
         why=[],
         margin=None,
+        evidence_since=None,
         scores=standing(np.zeros(2), np.zeros(2, np.uint8)),
         model_version=assigner.snapshot.version if assigner else 0,
         occurred_at=to_rfc3339(occurred_us),

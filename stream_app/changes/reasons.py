@@ -14,9 +14,10 @@ def why(assigner: Assigner, previous: int, before: Floats, now: Floats) -> list[
     """The features that moved an account, strongest first.
 
     The list is the shortest prefix, in order of effect, such that putting these features back to
-    their former values puts the account back into its previous segment under the assignment's own
-    rule: no other centre nearer by the margin. When the previous segment is not part of the model
-    any more there is nothing to go back to, and the list is empty.
+    their former values makes the previous segment's centre the nearest again. Where even all of
+    them do not (the former vector lay just outside of a border that it had not left), it is enough
+    that the account would stay there. When the previous segment is not part of the model any more
+    there is nothing to go back to, and the list is empty.
 
     Parameters
     ----------
@@ -33,25 +34,29 @@ def why(assigner: Assigner, previous: int, before: Floats, now: Floats) -> list[
         return []
     nearest = int(assigner.distances(now[None])[0].argmin())
     effect = _pull(assigner, now, own, nearest) - _pull(assigner, before, own, nearest)
-    restored, named = now.copy(), []
-    for j in np.argsort(-effect, kind="stable").tolist():
-        if before[j] == np.float32(now[j]):  # anchors are stored as float32
-            continue
-        restored[j] = before[j]
-        dimension = MODEL_VECTOR[j]
-        named.append(
-            Moved(
-                feature=dimension.name,
-                label=dimension.label,
-                unit=dimension.unit,
-                before=round(float(np.expm1(before[j])), 2),
-                now=round(float(np.expm1(now[j])), 2),
-            )
-        )
-        distances = assigner.distances(restored[None])[0]
-        if not distances.min() < (1.0 - assigner.margin) * distances[own]:
-            break
-    return named
+    order = np.argsort(-effect, kind="stable")
+    order = order[before[order] != now[order].astype(np.float32)]  # anchors are stored as float32
+    prefixes = np.tile(now, (len(order), 1))
+    for i, j in enumerate(order.tolist()):
+        prefixes[i:, j] = before[j]
+    distances = assigner.distances(prefixes)
+    back = np.flatnonzero(distances.argmin(axis=1) == own)
+    if not len(back):
+        margin = assigner.hysteresis.margin
+        back = np.flatnonzero(distances.min(axis=1) >= (1.0 - margin) * distances[:, own])
+    enough = int(back[0]) + 1 if len(back) else len(order)
+    return [_moved(j, before[j], now[j]) for j in order[:enough].tolist()]
+
+
+def _moved(dimension: int, before: float, now: float) -> Moved:
+    named = MODEL_VECTOR[dimension]
+    return Moved(
+        feature=named.name,
+        label=named.label,
+        unit=named.unit,
+        before=round(float(np.expm1(before)), 2),
+        now=round(float(np.expm1(now)), 2),
+    )
 
 
 def _pull(assigner: Assigner, vector: Floats, own: int, other: int) -> Floats:

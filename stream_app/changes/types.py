@@ -81,6 +81,13 @@ class SegmentChange(_Payload, frozen=True, kw_only=True):
         float | None,
         Meta(description="0: on the border, 1: at the centre. null: there is no model yet."),
     ]
+    evidence_since: Annotated[
+        Instant | None,
+        Meta(
+            description="Weak evidence must last before it decides: since when it has. null: "
+            "decided at once."
+        ),
+    ]
     scores: Standing
     model_version: Annotated[int, Meta(ge=0, description="0: no model yet.")]
     occurred_at: Annotated[

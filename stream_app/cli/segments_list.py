@@ -132,7 +132,6 @@ def show_listing(report: dict[str, Any], settings: Settings) -> None:
     screen.print()
     numbers = ("id", "accounts", "share", "gained")
     rows = table("id", "segment", "accounts", "share", "gained", "", right=numbers)
-    rows.columns[1].no_wrap = True  # names are looked for
     for segment in sorted(report["segments"], key=lambda s: (s["id"] == 0, -s["accounts"])):
         size = segment["accounts"]
         cells = (segment["id"], segment["name"], size, share(size, total), gained(segment))

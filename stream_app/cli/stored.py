@@ -19,6 +19,7 @@ from stream_app.changes.types import AccountSegment, SegmentRef
 from stream_app.errors import Incompatible, NotFound, UsageError
 from stream_app.features.table import ACCOUNT, LAYOUT, Erased, digest_of
 from stream_app.features.values import Floats, values_at
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
@@ -54,7 +55,7 @@ class Account:
         return describe.account_at(
             self.account_id,
             self.record,
-            Assigner(model, settings.segments.margin) if model else None,
+            Assigner(model, Hysteresis.of(settings.segments)) if model else None,
             self.topic_names,
             max(at_us, int(self.record[0]["latest_us"])),
             settings.scores,

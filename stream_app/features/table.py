@@ -73,6 +73,8 @@ ACCOUNT = np.dtype(
         ("since_us", "<i8"),  # when it was entered
         ("model", "<u4"),  # version of the snapshot of the last decision
         ("bands", "<u1", (2,)),  # engagement, intent
+        ("pending_us", "<i8"),  # since when another segment is somewhat nearer; 0: it is not
+        ("pending_cause", "<u1"),  # why the account was looked at then, `segments.decide.Cause`
         ("sampled_us", "<i8"),  # when last given to the trainer; 0: never
         ("anchor", "<f4", (len(MODEL_VECTOR),)),  # model vector when the segment was entered
     ]

@@ -55,7 +55,7 @@ def map_of(accounts: Sequence[AccountSegment], model: Snapshot | None) -> Accoun
     there is no model, or accounts do not differ."""
     if model is None or len(accounts) < 3:
         return None
-    assigner = Assigner(model, margin=0.0)
+    assigner = Assigner(model)
     scaled = assigner.scaled(vectors_of(accounts))
     if not scaled.var(axis=0).any():
         return None

@@ -31,6 +31,7 @@ from stream_app.report.material import (
     Change,
     Material,
 )
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -146,7 +147,7 @@ async def _accounts(
             break
     kept = dict(islice(states.items(), limit))
     names = await store.names(partition)
-    assigner = Assigner(model, settings.segments.margin) if model else None
+    assigner = Assigner(model, Hysteresis.of(settings.segments)) if model else None
     return _standing(kept, names, assigner, settings, now_us)
 
 

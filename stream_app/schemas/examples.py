@@ -91,6 +91,7 @@ _CHANGE = SegmentChange(
             feature="pricing_pages_28d", label="pricing pages", unit="pages", before=0.0, now=6.81
         )
     ],
+    evidence_since=None,
     margin=0.3127,
     scores=_SCORES,
     model_version=4,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from stream_app.features.table import FeatureTable, Rows
 from stream_app.features.values import Floats, Values
 from stream_app.intent.scores import band_of, bands_of, scores_of
+from stream_app.segments.hysteresis import NO_EVIDENCE, Pending
 from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, Assigner
 from stream_app.settings import ScoreSettings
 
@@ -57,6 +58,9 @@ class Transition:
     """Segment id, `NO_SEGMENT` for the first."""
     current: int
     cause: Cause
+    """Of the look that brought the evidence."""
+    evidence_us: int
+    """Since when weak evidence lasted; 0: decided at once."""
     before: npt.NDArray[np.float32]
     """Model vector when the previous segment was entered, or a new model redrew it."""
     margin: float | None
@@ -89,7 +93,7 @@ def decide(
     distances = assigner.distances(points.values.vector) if assigner else None
     segment = data["segment"][rows]
     restless = (bands != before).any(axis=1)
-    restless |= _may_leave(segment, distances, assigner)
+    restless |= _restless(segment, data["pending_us"][rows], points.at_us, distances, assigner)
 
     out = Decisions([], {}, scores, bands)
     for row, mine in _groups(rows, restless).items():
@@ -97,15 +101,39 @@ def decide(
     return out
 
 
+def _restless(
+    segment: npt.NDArray[np.int32],
+    pending_us: npt.NDArray[np.int64],
+    at_us: npt.NDArray[np.int64],
+    distances: Floats | None,
+    assigner: Assigner | None,
+) -> npt.NDArray[np.bool_]:
+    """Which points may change the segment or the evidence of their account. Weak evidence that is
+    known and only goes on changes neither."""
+    tempted = _may_leave(segment, distances, assigner)
+    waiting = pending_us > 0
+    if assigner is None or distances is None or not waiting.any():
+        return tempted | waiting
+    rule = assigner.hysteresis
+    lasts = waiting & (at_us - pending_us < rule.confirm_us)
+    lasts &= ~_nearer_by(rule.strong_margin, segment, distances, assigner)
+    return np.where(lasts, ~tempted, tempted | waiting)
+
+
 def _renew_anchors(table: FeatureTable, points: Points, assigner: Assigner) -> None:
     """Reasons lead from the anchor to a decision. Where a new model has drawn an account's segment
-    so that the old anchor lies outside of it, they start from where the account is now."""
+    so that the old anchor lies outside of it, they start from where the account is now: if that
+    lies inside, or the anchor outside by the margin."""
     checked = (points.cause == MODEL).nonzero()[0]
     if not len(checked):
         return
     rows = points.rows[checked]
-    distances = assigner.distances(table.data["anchor"][rows].astype(np.float64))
-    outside = checked[_may_leave(table.data["segment"][rows], distances, assigner)]
+    segment = table.data["segment"][rows]
+    own = assigner.positions.take(segment, mode="clip")
+    anchor = assigner.distances(table.data["anchor"][rows].astype(np.float64))
+    now = assigner.distances(points.values.vector[checked])
+    back_inside = (anchor.argmin(axis=1) != own) & (now.argmin(axis=1) == own)
+    outside = checked[back_inside | _may_leave(segment, anchor, assigner)]
     table.data["anchor"][points.rows[outside]] = points.values.vector[outside]
 
 
@@ -116,9 +144,16 @@ def _may_leave(
     if assigner is None or distances is None:
         homeless: npt.NDArray[np.bool_] = segment == NO_SEGMENT
         return homeless
+    return _nearer_by(assigner.hysteresis.margin, segment, distances, assigner)
+
+
+def _nearer_by(
+    margin: float, segment: npt.NDArray[np.int32], distances: Floats, assigner: Assigner
+) -> npt.NDArray[np.bool_]:
+    """For which points another centre is nearer by a margin, or the own one is not there."""
     own = assigner.positions.take(segment, mode="clip")
     to_own = distances[np.arange(len(own)), np.maximum(own, 0)]
-    away: npt.NDArray[np.bool_] = distances.min(axis=1) < (1.0 - assigner.margin) * to_own
+    away: npt.NDArray[np.bool_] = distances.min(axis=1) < (1.0 - margin) * to_own
     return away | (own < 0)
 
 
@@ -146,8 +181,10 @@ def _walk(
     record = table.data[row]
     bands: list[int] = record["bands"].tolist()
     current = int(record["segment"])
+    pending = Pending(int(record["pending_us"]), int(record["pending_cause"]))
     all_scores = out.scores[mine].tolist()
     all_distances = distances[mine].tolist() if distances is not None else None
+    looks = list(zip(points.at_us[mine].tolist(), points.cause[mine].tolist(), strict=True))
     for i, p in enumerate(mine):
         banded = [band_of(s, b, settings) for s, b in zip(all_scores[i], bands, strict=True)]
         out.bands[p] = banded
@@ -155,7 +192,9 @@ def _walk(
             out.rebanded[row] = p
         bands = banded
         own = all_distances[i] if all_distances is not None else None
-        previous, current = current, _next_segment(current, own, assigner)
+        look = Pending(*looks[i])
+        previous = current
+        current, pending, decisive = _next_segment(current, pending, own, look, assigner)
         if current == previous:
             continue
         record["sequence"] += 1
@@ -168,23 +207,40 @@ def _walk(
                 sequence=int(record["sequence"]),
                 previous=previous,
                 current=current,
-                cause=Cause(int(points.cause[p])),
+                cause=Cause(decisive.cause),
+                evidence_us=0 if decisive is look else decisive.since_us,
                 before=record["anchor"].copy(),
                 margin=None if own is None else _margin(own),
             )
         )
         record["anchor"] = points.values.vector[p]
     record["bands"] = bands
+    record["pending_us"], record["pending_cause"] = pending
 
 
-def _next_segment(current: int, distances: list[float] | None, assigner: Assigner | None) -> int:
+def _next_segment(
+    current: int,
+    pending: Pending,
+    distances: list[float] | None,
+    look: Pending,
+    assigner: Assigner | None,
+) -> tuple[int, Pending, Pending]:
+    """Segment after a look, evidence that waits to be confirmed, and evidence that decided."""
     if assigner is None or distances is None:
-        return UNSEGMENTED if current == NO_SEGMENT else current
+        return (UNSEGMENTED if current == NO_SEGMENT else current), NO_EVIDENCE, look
     least = min(distances)
-    own = assigner.index.get(current)
-    if own is not None and not least < (1.0 - assigner.margin) * distances[own]:
-        return current
-    return assigner.snapshot.segments[distances.index(least)].id
+    own, decisive = assigner.index.get(current), look
+    if own is not None:
+        rule, to_own = assigner.hysteresis, distances[own]
+        if not rule.tempts(least, to_own):
+            return current, NO_EVIDENCE, look
+        waiting = pending if pending.since_us else look
+        strong = rule.strong(least, to_own)
+        if not strong and not rule.confirms(waiting, look.since_us):
+            return current, waiting, look
+        # Whom a new model has put outside of its segment leaves because of that, whatever follows.
+        decisive = look if strong and waiting.cause != MODEL else waiting
+    return assigner.snapshot.segments[distances.index(least)].id, NO_EVIDENCE, decisive
 
 
 def _margin(distances: list[float]) -> float:

@@ -40,7 +40,7 @@ class Spread:
 def spread_of(snapshot: Snapshot, vectors: Floats, limits: HealthSettings, seed: int) -> Spread:
     """Measure (n, dimensions) unscaled model vectors, n >= 0, each in its nearest segment."""
     sample = vectors[np.random.default_rng(seed).permutation(len(vectors))[:_SILHOUETTE_SAMPLE]]
-    assigner = Assigner(snapshot, 0.0)
+    assigner = Assigner(snapshot)
     labels = assigner.distances(sample).argmin(axis=1)
     silhouette = _silhouette(assigner.scaled(sample), labels)
     return Spread(silhouette, border_share(snapshot, vectors, limits))
@@ -50,7 +50,7 @@ def border_share(snapshot: Snapshot, vectors: Floats, limits: HealthSettings) ->
     """Share of (n, dimensions) unscaled model vectors that lie on a border; None where n is 0."""
     if not len(vectors) or len(snapshot.segments) == 1:
         return 0.0 if len(vectors) else None
-    distances = np.sort(Assigner(snapshot, 0.0).distances(vectors), axis=1)
+    distances = np.sort(Assigner(snapshot).distances(vectors), axis=1)
     thin = distances[:, 0] > (1.0 - limits.thin_margin) * distances[:, 1]
     return float(thin.mean())
 

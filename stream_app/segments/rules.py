@@ -59,7 +59,7 @@ def rules_of(snapshot: Snapshot, recent: Floats, seed: int) -> Rules:
         (n, dimensions) unscaled model vectors, n >= 0. Of many, a random sample is taken.
     """
     vectors = recent[np.random.default_rng(seed).permutation(len(recent))[:_SAMPLE]]
-    labels: Labels = Assigner(snapshot, 0.0).distances(vectors).argmin(axis=1)
+    labels: Labels = Assigner(snapshot).distances(vectors).argmin(axis=1)
     values = plain(vectors)
     held_out = int(_HELD_OUT * len(values))
     if not held_out:

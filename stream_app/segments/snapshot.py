@@ -14,6 +14,7 @@ from msgspec import Meta
 from stream_app.errors import SnapshotRefused
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.features.values import Floats
+from stream_app.segments.hysteresis import PLAIN, Hysteresis
 
 UNSEGMENTED = 0
 """Id of the segment of accounts seen before there is a model."""
@@ -179,8 +180,8 @@ class Assigner:
     """Vectorised distances to the centres of a snapshot."""
 
     snapshot: Snapshot
-    margin: float
-    """An account leaves its segment for a centre that is nearer by this share."""
+    hysteresis: Hysteresis = PLAIN
+    """When an account leaves its segment; without it, as soon as another centre is nearer."""
 
     @cached_property
     def ids(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

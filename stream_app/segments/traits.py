@@ -70,7 +70,7 @@ def traits_of(snapshot: Snapshot, recent: Floats) -> list[Traits]:
     """
     mean, scale = np.array(snapshot.mean), np.array(snapshot.scale)
     average = recent.mean(axis=0) if len(recent) else mean
-    nearest = Assigner(snapshot, 0.0).distances(recent).argmin(axis=1)
+    nearest = Assigner(snapshot).distances(recent).argmin(axis=1)
     found = []
     for i, segment in enumerate(snapshot.segments):
         mine = recent[nearest == i]

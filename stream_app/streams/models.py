@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from stream_app.errors import SnapshotRefused
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, read_snapshot
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.ports import StateStore
@@ -16,8 +17,8 @@ log = logging.getLogger(__name__)
 class Models:
     """Holds the active snapshot, or if that does not fit this program, the last one that did."""
 
-    def __init__(self, store: StateStore, margin: float, metrics: Metrics) -> None:
-        self._store, self._margin, self._metrics = store, margin, metrics
+    def __init__(self, store: StateStore, hysteresis: Hysteresis, metrics: Metrics) -> None:
+        self._store, self._hysteresis, self._metrics = store, hysteresis, metrics
         self._seen, self._data = 0, b""
         self._asking = asyncio.Lock()
         """One question at a time: an answer that comes late must not bring back a former model."""
@@ -51,6 +52,6 @@ class Models:
             self._metrics.snapshots_refused.inc()
             log.error("model version %d refused: %s %s", self._seen, error, error.hint)  # noqa: TRY400
             return
-        self.assigner = Assigner(snapshot, self._margin)
+        self.assigner = Assigner(snapshot, self._hysteresis)
         self._metrics.model_version.set(snapshot.version)
         log.info("using model version %d", snapshot.version)

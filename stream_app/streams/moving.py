@@ -1,19 +1,21 @@
 """How many accounts would move from where to where under another version of the model.
 
 The states in Redis are only read, chunk by chunk, and each is given to the engine as a worker would
-do it after the change: the same rule, hysteresis included, as of the instant up to which the
-account was decided. Nothing is kept of an account but the counts.
+do it after the change: the same rule, as of the instant up to which the account was decided. Weak
+evidence counts without being confirmed: such an account moves some days later, unless it comes
+back. Nothing is kept of an account but the counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from stream_app.engine import Engine
 from stream_app.features.table import ACCOUNT, FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import UNSEGMENTED, Assigner, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.ports import StateStore
@@ -60,9 +62,9 @@ async def moves(
     While Redis enlarges a hash, it may give an account twice; then the counts are a little high.
     """
     engine, found = Engine(settings), Moves()
-    margin = settings.segments.margin
-    first = None if before is None else Assigner(before, margin)
-    second = Assigner(after, margin)
+    rule = Hysteresis.of(settings.segments)
+    first = None if before is None else Assigner(before, rule)
+    second = Assigner(after, replace(rule, confirm_us=0))
     for partition in range(partitions):
         async for chunk in store.load(partition):
             readable = [(id_, state) for id_, state in chunk if len(state) == ACCOUNT.itemsize]

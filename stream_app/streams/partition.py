@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from stream_app.changes.types import SegmentChange
 from stream_app.errors import (
     ConfigError,
     Fenced,
@@ -47,8 +48,6 @@ from stream_app.streams.relay import Relay
 log = logging.getLogger(__name__)
 
 _to_entry = msgspec.msgpack.Encoder().encode
-_PROMPT = {"first_seen", "behaviour"}
-"""Reasons of changes that an event causes: those that freshness is measured by."""
 _from_entry = msgspec.msgpack.Decoder(Message).decode
 
 
@@ -400,7 +399,7 @@ class Partition:
             [*work.outbox, *work.samples],
             self._outbox_next,
             began,
-            [c.lag_ms / 1_000 for c in work.effects.changes if c.reason in _PROMPT],
+            [c.lag_ms / 1_000 for c in work.effects.changes if _is_prompt(c)],
         )
         self._count(work)
 
@@ -474,3 +473,9 @@ class Partition:
     def _new_relay(self, outbox_first: int) -> Relay:
         context = self._context
         return Relay(self.number, outbox_first, context.publisher, context.clock, context.metrics)
+
+
+def _is_prompt(change: SegmentChange) -> bool:
+    """Whether an event alone caused it, without waiting for confirmation: freshness is measured by
+    these."""
+    return change.reason in {"first_seen", "behaviour"} and change.evidence_since is None

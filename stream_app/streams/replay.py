@@ -24,6 +24,7 @@ from stream_app.events.decode import Pseudonyms, Rejection
 from stream_app.events.instants import parse, to_rfc3339
 from stream_app.events.types import Event
 from stream_app.features.table import FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import Settings
@@ -270,7 +271,7 @@ class Replay:
             return None
         if self.outputs:
             self.outputs.write("models", [snapshot])
-        return Assigner(snapshot, self.settings.segments.margin)
+        return Assigner(snapshot, Hysteresis.of(self.settings.segments))
 
     def _accounts(self, until_us: int) -> list[AccountSegment]:
         data, names = self.table.live, self.table.topic_names

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from stream_app.errors import StreamAppError, Unavailable
 from stream_app.features.table import LAYOUT
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
 from stream_app.settings import Settings
 from stream_app.streams.backoff import Backoff
@@ -52,7 +53,7 @@ class Worker:
         self._settings = settings
         self._log, self._store, self._publisher, self._clock = log, store, publisher, clock
         self._owner = owner
-        self._models = Models(store, settings.segments.margin, self.metrics)
+        self._models = Models(store, Hysteresis.of(settings.segments), self.metrics)
         self._health = LiveHealth(settings, self.metrics)
         self._health_at = clock.monotonic()
         self._registered = asyncio.Event()

@@ -20,6 +20,7 @@ from stream_app.events.batch import Columns
 from stream_app.events.decode import Decoder, Pseudonyms
 from stream_app.events.types import ContentDownload, EmailEngagement, WebsiteVisit
 from stream_app.features.table import FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, check_snapshot
 from stream_app.settings import Settings
 
@@ -43,7 +44,7 @@ def test_the_reference_moves_accounts_as_the_engine_does() -> None:
     settings = Settings()
     decoder = Decoder(TYPES)
     engine, table = Engine(settings), FeatureTable()
-    assigner = Assigner(snapshot(), settings.segments.margin)
+    assigner = Assigner(snapshot(), Hysteresis(settings.segments.margin))
     moved: Moves = []
     for item in load:
         record: Any = msgspec.defstruct("Record", ["topic", "value", "headers"])(

@@ -16,8 +16,9 @@ from stream_app.events.instants import DAY, HOUR
 from stream_app.events.types import Event
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.features.values import values_at
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
-from stream_app.settings import Settings
+from stream_app.settings import SegmentSettings, Settings
 from tests.engine.scenario import OTHER_VIEW, QUIET_OR_BUSY, Run, snapshot, split, streams
 from tests.features.build import START_US, applied, apply, columns, event
 
@@ -66,7 +67,7 @@ def keeps(model: Snapshot, margin: float, own: int, vector: Floats) -> bool:
 
 
 def nearest(model: Snapshot, vector: Floats) -> int:
-    distances = Assigner(model, 0.0).distances(vector[None])[0]
+    distances = Assigner(model).distances(vector[None])[0]
     return model.segments[int(distances.argmin())].id
 
 
@@ -84,14 +85,14 @@ def test_restoring_the_named_features_returns_the_account() -> None:
         if keeps(model, margin, own, now):
             continue
         changes += 1
-        moved = why(Assigner(model, margin), own, before, now)
+        moved = why(Assigner(model, Hysteresis(margin)), own, before, now)
         named = [NAMES.index(one.feature) for one in moved]
         lengths.add(len(named))
         restored = now.copy()
         for j in named:
-            assert not keeps(model, margin, own, restored)
+            assert nearest(model, restored) != own
             restored[j] = before[j]
-        assert keeps(model, margin, own, restored)
+        assert nearest(model, restored) == own
         assert len(set(named)) == len(named)
         assert not unchanged[named].any()
     assert lengths >= {1, 2, 3}  # the property was seen on lists that are lists
@@ -101,7 +102,7 @@ def test_reasons_show_the_values_in_the_features_units() -> None:
     model = snapshot(1, {"web_visits_7d": 1.0}, {"pricing_pages_28d": 9.0})
     before, now = np.zeros(WIDTH), np.zeros(WIDTH)
     now[NAMES.index("pricing_pages_28d")] = np.log1p(7.0)
-    (moved,) = why(Assigner(model, 0.2), 1, before, now)
+    (moved,) = why(Assigner(model, Hysteresis(0.2)), 1, before, now)
     assert (moved.feature, moved.label, moved.unit) == (
         "pricing_pages_28d",
         "pricing pages",
@@ -115,13 +116,13 @@ def test_the_strongest_feature_comes_first() -> None:
     before, now = np.zeros(WIDTH), np.zeros(WIDTH)
     now[NAMES.index("pricing_pages_28d")] = np.log1p(20.0)
     now[NAMES.index("web_visits_7d")] = np.log1p(8.0)
-    moved = why(Assigner(model, 0.5), 1, before, now)
+    moved = why(Assigner(model, Hysteresis(0.5)), 1, before, now)
     assert moved[0].feature == "pricing_pages_28d"
 
 
 def test_a_segment_that_is_gone_has_no_reasons() -> None:
     model = snapshot(1, {"web_visits_7d": 1.0}, {"pricing_pages_28d": 9.0})
-    assert why(Assigner(model, 0.2), 99, np.zeros(WIDTH), np.ones(WIDTH)) == []
+    assert why(Assigner(model, Hysteresis(0.2)), 99, np.zeros(WIDTH), np.ones(WIDTH)) == []
 
 
 def test_a_feature_that_did_not_move_is_not_named() -> None:
@@ -131,7 +132,7 @@ def test_a_feature_that_did_not_move_is_not_named() -> None:
     before = np.asarray(now.astype(np.float32), np.float64)
     now[NAMES.index("pricing_pages_28d")] = np.log1p(30.0)
     assert (before != now).all()
-    assert [moved.feature for moved in why(Assigner(model, 0.0), 1, before, now)] == [
+    assert [moved.feature for moved in why(Assigner(model), 1, before, now)] == [
         "pricing_pages_28d"
     ]
 
@@ -139,17 +140,19 @@ def test_a_feature_that_did_not_move_is_not_named() -> None:
 @given(st.data())
 @settings(max_examples=40)
 def test_there_is_always_a_way_back(data: st.DataObject) -> None:
-    """Where reasons start from lies in the account's segment, also after the model has changed.
-    Then, and only then, can restoring features return an account."""
+    """Where reasons start from lies in the account's segment, also after the model has changed:
+    only then can restoring features return an account. (But while weak evidence waits, a new model
+    may have put the account further outside.)"""
     margin = Settings().segments.margin
-    run = Run(Settings(), QUIET_OR_BUSY)
+    run = Run(Settings(segments=SegmentSettings(confirm_days=0)), QUIET_OR_BUSY)
     for batch in split(data.draw, data.draw(streams())):
         model = data.draw(st.sampled_from([QUIET_OR_BUSY, OTHER_VIEW, THIRD_VIEW]))
         run.use(model)
         run.step(*batch)
         if data.draw(st.booleans()):
             run.sweep(int(columns(batch).at_us[-1]))
-        for record in run.table.live[run.table.live["model"] == model.version]:
+        live = run.table.live
+        for record in live[live["model"] == model.version]:
             anchor = np.asarray(record["anchor"], np.float64)
             assert keeps(model, margin - 1e-6, int(record["segment"]), anchor)
 

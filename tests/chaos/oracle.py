@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -45,7 +46,7 @@ class Oracle:
     def __init__(self, settings: Settings, snapshot: Snapshot, partitions: int) -> None:
         pipeline = Pipeline(settings)
         self._engagement = settings.kafka.topic_prefix + topics.ENGAGEMENT.name
-        self._assigner = Assigner(snapshot, settings.segments.margin)
+        self._assigner = Assigner(snapshot, Hysteresis.of(settings.segments))
         self._grace_us = round(settings.worker.sweep_grace_seconds * 1e6)
         self._now_us = time.time_ns() // 1_000
         self._processors = [Processor(pipeline, p, partitions) for p in range(partitions)]

@@ -72,7 +72,7 @@ def sections(kafka: str, redis_url: str) -> dict[str, dict[str, Any]]:
             "session_timeout_ms": round(SESSION_SECONDS * 1_000),
         },
         "redis": {"url": redis_url, "prefix": "chaos", "timeout_seconds": REDIS_TIMEOUT_SECONDS},
-        "segments": {"train": False},
+        "segments": {"train": False, "confirm_days": 0.5},
         # Easily surprised, so that many accounts have spikes in their short lives.
         "spikes": {"min_surprise": 2.5},
         "worker": {

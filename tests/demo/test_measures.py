@@ -105,6 +105,7 @@ def change(account: str, reason: str) -> MemoryRecord:
         reason=reason,  # type: ignore[arg-type]
         why=[Moved(feature="p", label="pricing pages", unit="pages", before=0.41, now=6.1)],
         margin=0.5,
+        evidence_since=None,
         scores=Standing(engagement=1, engagement_band="cold", intent=1, intent_band="cold"),
         model_version=3,
         occurred_at="2026-01-05T00:00:00Z",

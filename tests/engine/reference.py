@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from stream_app.events.instants import DAY
 from stream_app.events.types import Event
 from stream_app.features import silence, update
 from stream_app.features.table import ACCOUNT
@@ -41,6 +42,8 @@ class Account:
     changes: list[tuple[int, int | None, int, str]] = field(default_factory=list)
     """(sequence, previous, current, reason)."""
     margins: list[float | None] = field(default_factory=list)
+    pending: tuple[int, str] | None = None
+    """Since when weak evidence has lasted, and the reason of the look that saw it first."""
 
 
 class Reference:
@@ -86,11 +89,22 @@ class Reference:
             self._decide(account, "inactivity")
 
     def _decide(self, account: Account, reason: str) -> None:
-        values = values_at(account.record, silence.as_of(account.record))
+        at_us = int(silence.as_of(account.record)[0])
+        values = values_at(account.record, np.array([at_us]))
         self._rescore(account, values.named(0))
-        segment, margin = self._nearest(account.segment, values.vector[0].tolist())
+        segment, margin, gain = self._nearest(account.segment, values.vector[0].tolist())
         if segment == account.segment:
+            account.pending = None
             return
+        rules = self.settings.segments
+        if gain is not None:
+            strong, (since, first) = gain > rules.strong_margin, account.pending or (at_us, reason)
+            if not strong and at_us - since < rules.confirm_days * DAY:
+                account.pending = since, first
+                return
+            if not strong or first == "model":
+                reason = first
+        account.pending = None
         reason = "first_seen" if account.segment is None else reason
         account.changes.append((len(account.changes) + 1, account.segment, segment, reason))
         account.margins.append(margin)
@@ -114,10 +128,13 @@ class Reference:
             band -= 1
         return band
 
-    def _nearest(self, own: int | None, vector: list[float]) -> tuple[int, float | None]:
-        """Stay, unless another centre is nearer by the margin."""
+    def _nearest(
+        self, own: int | None, vector: list[float]
+    ) -> tuple[int, float | None, float | None]:
+        """Stay, unless another centre is nearer by the margin: segment, how far inside, and by
+        which share it is nearer than the own centre (None: there is no own one)."""
         if self.model is None:
-            return (0 if own is None else own), None
+            return (0 if own is None else own), None, None
         distances = {
             s.id: math.dist(
                 [(v - m) / x for v, m, x in zip(vector, *self._scaling(), strict=True)], s.centre
@@ -126,9 +143,11 @@ class Reference:
         }
         (nearest, least), *others = sorted(distances.items(), key=lambda item: item[1])
         margin = 1 - least / others[0][1] if others else 1.0
-        if own in distances and least >= (1 - self.settings.segments.margin) * distances[own]:
-            return own, margin
-        return nearest, margin
+        if own not in distances:
+            return nearest, margin, None
+        if least >= (1 - self.settings.segments.margin) * distances[own]:
+            return own, margin, None
+        return nearest, margin, 1 - least / distances[own]
 
     def _scaling(self) -> tuple[list[float], list[float]]:
         assert self.model is not None

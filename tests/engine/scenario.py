@@ -17,6 +17,7 @@ from stream_app.events.instants import DAY, HOUR, MINUTE, SECOND
 from stream_app.events.types import Event
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.features.table import FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, SegmentModel, Snapshot
 from stream_app.settings import Settings, SpikeSettings
 from tests.features.build import START_US, columns, event
@@ -99,7 +100,7 @@ class Run:
 
     def use(self, model: Snapshot | None) -> None:
         """Switch to another model."""
-        self.assigner = Assigner(model, self.settings.segments.margin) if model else None
+        self.assigner = Assigner(model, Hysteresis.of(self.settings.segments)) if model else None
 
     def step(self, *events: Event, now_us: int | None = None) -> Effects:
         """Apply events as one batch."""

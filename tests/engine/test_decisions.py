@@ -15,15 +15,23 @@ from tests.engine.reference import Reference
 from tests.engine.scenario import MODELS, OTHER_VIEW, QUIET_OR_BUSY, Run, snapshot, split, streams
 from tests.features.build import START_US, columns, event
 
-margins = st.sampled_from([0.0, 0.05, 0.2, 0.6])
+PAGES = ("web_visits_7d", "web_visits_28d")
+rules = st.builds(
+    lambda margin, further, days: SegmentSettings(
+        margin=margin, strong_margin=margin + further, confirm_days=days
+    ),
+    st.sampled_from([0.0, 0.05, 0.2, 0.6]),
+    st.sampled_from([0.0, 0.2, 0.39]),
+    st.sampled_from([0.0, 0.1, 4.0, 28.0]),
+)
 
 
-@given(st.data(), margins)
+@given(st.data(), rules)
 @settings(max_examples=40)
-def test_the_engine_decides_like_the_reference(data: st.DataObject, margin: float) -> None:
+def test_the_engine_decides_like_the_reference(data: st.DataObject, rule: SegmentSettings) -> None:
     """Every change with its reason and margin, and the bands at the end, over several models."""
     these = Settings(
-        segments=SegmentSettings(margin=margin),
+        segments=rule,
         scores=ScoreSettings(engagement_scale=12.0, intent_scale=8.0),
     )
     events = data.draw(streams())
@@ -60,8 +68,8 @@ def test_the_engine_decides_like_the_reference(data: st.DataObject, margin: floa
 def test_an_account_stays_while_no_other_centre_is_nearer_by_the_margin() -> None:
     """With a margin it leaves later than without."""
     model = snapshot(1, {"web_visits_7d": 0.0, "web_visits_28d": 0.0}, {"web_visits_28d": 30.0})
-    run = Run(Settings(segments=SegmentSettings(margin=0.2)), model)
-    without = Run(Settings(segments=SegmentSettings(margin=0.0)), model)
+    run = Run(Settings(segments=SegmentSettings(margin=0.2, confirm_days=0)), model)
+    without = Run(Settings(segments=SegmentSettings(margin=0.0, confirm_days=0)), model)
     moved_at: dict[str, int] = {}
     for n in range(40):
         for name, this in (("margin", run), ("none", without)):
@@ -157,7 +165,7 @@ def test_a_new_version_alone_moves_no_one() -> None:
 
 
 def test_behaviour_moves_an_account_and_says_which_features_did() -> None:
-    run = Run(Settings(), QUIET_OR_BUSY)
+    run = Run(Settings(segments=SegmentSettings(confirm_days=0)), QUIET_OR_BUSY)
     run.step(event(id_="first"))
     run.step(
         *(event(Kind.VISIT_PRICING, START_US + n * HOUR, id_=f"{n}") for n in range(5)),
@@ -169,6 +177,34 @@ def test_behaviour_moves_an_account_and_says_which_features_did() -> None:
     assert change.why[0].label == "pricing pages"
     assert change.why[0].before == 0.0
     assert change.why[0].now > 2.0
+
+
+def test_weak_evidence_decides_when_it_lasts_and_strong_evidence_at_once() -> None:
+    """Two centres on one line: with four pages the account lies between them, with nine at one."""
+    model = snapshot(1, *(dict.fromkeys(PAGES, pages) for pages in (1.0, 9.0)))
+    rule = SegmentSettings(margin=0.1, strong_margin=0.6, confirm_days=0.25)
+    for pages, decided_at in ((4, DAY // 4), (9, 0)):
+        run = Run(Settings(segments=rule), model)
+        run.each(*(event(at_us=START_US + n, id_=f"{n}") for n in range(pages)))
+        run.sweep(START_US + DAY)
+        moved = [c for c in run.outcome.changes["a"] if c.previous and c.previous.id == 1]
+        assert len(moved) == 1
+        (change,) = moved
+        assert change.reason == "behaviour"
+        waited_us = parse(change.occurred_at) - START_US
+        assert decided_at <= waited_us < decided_at + HOUR  # silence is looked at in steps
+        assert (change.evidence_since is None) == (decided_at == 0)
+
+
+def test_evidence_that_does_not_last_is_forgotten() -> None:
+    model = snapshot(1, *(dict.fromkeys(PAGES, pages) for pages in (1.0, 9.0)))
+    rule = SegmentSettings(margin=0.1, strong_margin=0.9, confirm_days=28)
+    run = Run(Settings(segments=rule), model)
+    run.each(*(event(at_us=START_US + n, id_=f"{n}") for n in range(4)))
+    assert run.table.live["pending_us"][0] > 0
+    run.sweep(START_US + 60 * DAY)  # the pages fade away
+    assert run.table.live["pending_us"][0] == 0
+    assert [c.reason for c in run.outcome.changes["a"]] == ["first_seen"]
 
 
 def test_time_alone_moves_an_account_with_reason_inactivity() -> None:

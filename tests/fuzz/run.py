@@ -15,6 +15,7 @@ import numpy as np
 
 from stream_app.events.instants import DAY, SECOND, parse
 from stream_app.features.table import Erased
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import Settings
@@ -216,7 +217,7 @@ class Run:
         samples = work.effects.samples
         snapshot = self._trainer.learn([s.vector for s in samples], [parse(s.at) for s in samples])
         if snapshot:
-            self._assigner = Assigner(snapshot, self.settings.segments.margin)
+            self._assigner = Assigner(snapshot, Hysteresis.of(self.settings.segments))
             self.result.models += 1
 
     def _forward(self, partition: int, message: Message) -> None:

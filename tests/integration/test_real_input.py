@@ -27,6 +27,7 @@ from stream_app.changes import describe
 from stream_app.events.instants import parse
 from stream_app.features.silence import OFFSETS_US
 from stream_app.features.table import FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot, write_snapshot
 from stream_app.settings import KafkaSettings, RedisSettings, Settings
 from stream_app.streams import topics
@@ -221,7 +222,7 @@ async def accounts(store: RedisStore, snapshot: Snapshot) -> dict[str, dict[str,
     for partition in range(PARTITIONS):
         names |= await store.names(partition)
     settings = Settings()
-    assigner = Assigner(read_snapshot(write_snapshot(snapshot)), settings.segments.margin)
+    assigner = Assigner(read_snapshot(write_snapshot(snapshot)), Hysteresis.of(settings.segments))
     return {
         account: json.loads(
             msgspec.json.encode(

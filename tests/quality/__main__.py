@@ -17,6 +17,7 @@ from tests.quality.section import DataMissing, Options, Section
 PARTS: tuple[str, ...] = (
     "labelled",
     "count",
+    "stability",
     "drift",
     "identity",
     "explained",

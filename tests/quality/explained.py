@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stream_app.engine import Effects
 from stream_app.events.instants import DAY
 from stream_app.features.values import Floats, values_at
 from stream_app.segments.rules import plain, rules_of
@@ -19,6 +20,7 @@ from stream_app.segments.snapshot import Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.replay import Replay
 from stream_app.traffic import Behaviour, Drift, Traffic, TrafficConfig
+from tests.quality.reasons import Reasons, Versions
 from tests.quality.runs import Observer, online_retail, replayed
 from tests.quality.section import DataMissing, Options, Section
 
@@ -56,6 +58,9 @@ class _Run:
     """The latest training vectors."""
     planted: Mapping[str, Behaviour]
     """By account, at the end; empty: not known."""
+    reasons: Reasons
+    models: dict[int, Snapshot]
+    """All versions, by number."""
 
     @property
     def model(self) -> Snapshot:
@@ -76,28 +81,38 @@ def run(options: Options) -> Section:
         section.details.append(f"left out: {missing}")
     _judge_names(section, runs)
     _judge_rules(section, runs)
+    _judge_reasons(section, runs)
     return section
 
 
 def _traffic(seed: int, options: Options, *drifts: Drift) -> _Run:
     accounts, days = (200, 15) if options.quick else (_ACCOUNTS, _DAYS)
     config = TrafficConfig(seed=seed, accounts=accounts, with_type=True, drifts=drifts)
-    vectors, observe = _latest_vectors()
-    replay = replayed(config, days, Settings(), observe)
+    vectors, reasons, versions = _latest_vectors(), Reasons(), Versions()
+    observe = _observer(vectors, reasons)
+    replay = replayed(config, days, Settings(), observe, outputs=versions)
     planted = Traffic(config).truth.labels_at(config.start_us + days * DAY)
     name = f"traffic, seed {seed}" + (", with trials from day 15" if drifts else "")
-    return _Run(name, replay, np.array(vectors), planted)
+    return _Run(name, replay, np.array(vectors), planted, reasons, versions.models)
 
 
 def _online_retail(options: Options) -> _Run:
-    vectors, observe = _latest_vectors()
-    replay = online_retail(Settings(), observe, 30_000 if options.quick else None)
-    return _Run("Online Retail", replay, np.array(vectors), {})
+    vectors, reasons, versions = _latest_vectors(), Reasons(), Versions()
+    rows = 30_000 if options.quick else None
+    replay = online_retail(Settings(), _observer(vectors, reasons), rows, versions)
+    return _Run("Online Retail", replay, np.array(vectors), {}, reasons, versions.models)
 
 
-def _latest_vectors() -> tuple[deque[list[float]], Observer]:
-    vectors: deque[list[float]] = deque(maxlen=_VECTORS)
-    return vectors, lambda effects: vectors.extend(sample.vector for sample in effects.samples)
+def _latest_vectors() -> deque[list[float]]:
+    return deque(maxlen=_VECTORS)
+
+
+def _observer(vectors: deque[list[float]], reasons: Reasons) -> Observer:
+    def observe(effects: Effects) -> None:
+        vectors.extend(sample.vector for sample in effects.samples)
+        reasons.observe(effects)
+
+    return observe
 
 
 def _judge_names(section: Section, runs: list[_Run]) -> None:
@@ -166,4 +181,31 @@ def _judge_rules(section: Section, runs: list[_Run]) -> None:
         float(np.mean(assigned)),
         figure="tree_fidelity_assigned",
         note="at the end of the run; these have hysteresis, which rules do not know",
+    )
+
+
+def _judge_reasons(section: Section, runs: list[_Run]) -> None:
+    margin = Settings().segments.margin
+    verdicts = {one.name: one.reasons.faithful(one.models, margin) for one in runs}
+    together = [verdict for found in verdicts.values() for verdict in found]
+    lengths = [length for one in runs for length in one.reasons.lengths()]
+    worst = min(verdicts, key=lambda name: float(np.mean(verdicts[name] or [True])))
+    section.add(
+        "behaviour changes that putting the named features back would undo, share",
+        float(np.mean(together)),
+        at_least=0.95,
+        figure="why_faithful_share",
+        note=f"of {len(together):,}; least: {np.mean(verdicts[worst]):.3f}, {worst}",
+    )
+    nearest = [verdict for one in runs for verdict in one.reasons.faithful(one.models, 0.0)]
+    section.add(
+        "the same, and the former centre is the nearest one again",
+        float(np.mean(nearest)),
+        figure="why_nearest_again_share",
+    )
+    passed_over = sum(one.reasons.passed_over for one in runs)
+    section.add(
+        "features that a change names, on average",
+        float(np.mean(lengths)),
+        note=f"at most {max(lengths)}; {passed_over} changes could not be judged",
     )

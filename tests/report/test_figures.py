@@ -182,7 +182,7 @@ def test_drift_is_measured_where_features_have_their_units() -> None:
     assert (third.mover, third.remarkable, second.remarkable) == (2, True, False)
     assert found.lines[1].distance == pytest.approx((0.0, 0.0, moved))
     assert found.lines[0].distance == pytest.approx((0.0, 0.0, 0.0))
-    distances = Assigner(further, 0.0).centres
+    distances = Assigner(further).centres
     assert found.apart == pytest.approx(np.linalg.norm(distances[0] - distances[1]))
 
 

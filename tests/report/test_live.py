@@ -15,6 +15,7 @@ from stream_app.report import live
 from stream_app.report.figures import figures_of
 from stream_app.report.live import read_live
 from stream_app.report.material import Material
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, write_snapshot
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -63,7 +64,7 @@ class Deployment:
                 MemoryRecord(VISITS, partition, n, 0, account.encode(), value)
                 for n, (account, value) in enumerate(zip(mine, values, strict=True))
             ]
-            assigner = Assigner(model, 0.2) if model else None
+            assigner = Assigner(model, Hysteresis(0.2)) if model else None
             work = Processor(Pipeline(Settings()), partition, PARTITIONS).process(
                 records, assigner, START_US
             )
@@ -98,7 +99,7 @@ async def test_an_account_stands_where_the_command_account_puts_it() -> None:
     deployment = Deployment()
     await deployment.work()
     found = {one.account_id: one for one in (await deployment.read()).accounts}
-    assigner, settings = Assigner(QUIET_OR_BUSY, 0.2), Settings()
+    assigner, settings = Assigner(QUIET_OR_BUSY, Hysteresis(0.2)), Settings()
     for partition in range(PARTITIONS):
         names = await deployment.store.names(partition)
         async for chunk in deployment.store.load(partition):

@@ -14,6 +14,7 @@ from stream_app.events.batch import Kind
 from stream_app.events.instants import MINUTE
 from stream_app.features.silence import OFFSETS_US
 from stream_app.features.table import ACCOUNT, FeatureTable
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.partitioning import partition_of
@@ -82,7 +83,9 @@ def _silent(since_us: int, settings: Settings, seed: int) -> tuple[FeatureTable,
         ]
     table = FeatureTable()
     events.sort(key=lambda e: e.occurred_at)
-    Engine(settings).step(table, columns(events), Assigner(MODEL, settings.segments.margin), None)
+    Engine(settings).step(
+        table, columns(events), Assigner(MODEL, Hysteresis.of(settings.segments)), None
+    )
     return table, since_us
 
 
@@ -91,7 +94,7 @@ def _most_leave(
 ) -> tuple[int, Records, npt.NDArray[np.bool_]]:
     """(index of the silence check at which most accounts leave their segment, their records just
     before it, which of them leave)."""
-    engine, assigner = Engine(settings), Assigner(MODEL, settings.segments.margin)
+    engine, assigner = Engine(settings), Assigner(MODEL, Hysteresis.of(settings.segments))
     best = (0, table.live.copy(), np.zeros(len(table), np.bool_))
     for check, offset_us in enumerate(OFFSETS_US.tolist()):
         before = table.live.copy()

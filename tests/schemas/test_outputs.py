@@ -16,6 +16,7 @@ from stream_app.events.decode import Decoder, Pseudonyms, Reason, Rejection
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
 from stream_app.features.table import FeatureTable
 from stream_app.schemas import documents
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Lineage, SegmentModel, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.messages import Messages
@@ -67,7 +68,10 @@ def published() -> list[Message]:
     pseudonyms = Pseudonyms()
     decoder, columns, engine = Decoder({}), Columns(pseudonyms), Engine(Settings())
     table, messages = FeatureTable(), Messages("", pseudonyms)
-    models = [Assigner(model(1, 0.2, 1.0), 0.2), Assigner(model(2, 0.1, 0.6, 1.4), 0.2)]
+    models = [
+        Assigner(model(1, 0.2, 1.0), Hysteresis(0.2)),
+        Assigner(model(2, 0.1, 0.6, 1.4), Hysteresis(0.2)),
+    ]
     out, latest, end = list(of_models(messages, models)), 0, config.start_us
     records = [r._replace(topic="") for r in Traffic(config).records(days=21)]
     for start in range(0, len(records), 2_000):

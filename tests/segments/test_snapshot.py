@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stream_app.errors import SnapshotRefused
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import (
     Assigner,
     Snapshot,
@@ -119,7 +120,7 @@ def test_a_snapshot_does_not_change() -> None:
 
 @given(st.lists(coordinates, min_size=1, max_size=20))
 def test_distances_do_not_depend_on_who_else_is_asked_for(vectors: list[list[float]]) -> None:
-    assigner = Assigner(OTHER_VIEW, 0.2)
+    assigner = Assigner(OTHER_VIEW, Hysteresis(0.2))
     together = assigner.distances(np.array(vectors))
     for i, vector in enumerate(vectors):
         assert assigner.distances(np.array([vector]))[0].tobytes() == together[i].tobytes()
@@ -131,6 +132,6 @@ def test_a_constant_dimension_does_not_count() -> None:
     flat = msgspec.structs.replace(QUIET_OR_BUSY, scale=[0.0] + [1.0] * (WIDTH - 1))
     near, far = np.zeros((1, WIDTH)), np.zeros((1, WIDTH))
     far[0, 0] = 1e9
-    assigner = Assigner(flat, 0.2)
+    assigner = Assigner(flat, Hysteresis(0.2))
     assert (assigner.distances(near) == assigner.distances(far)).all()
     assert np.isfinite(assigner.distances(far)).all()

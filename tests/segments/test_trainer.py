@@ -16,6 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from stream_app.errors import Incompatible
 from stream_app.events.instants import DAY, MINUTE, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR, catalogue_hash
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, check_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import SegmentSettings
@@ -77,7 +78,7 @@ def test_planted_groups_are_found_again(spread: float) -> None:
     unseen, truth = blobs(1_000, 3, spread)
     for snapshot in (snapshots[0], snapshots[-1]):
         assert len(snapshot.segments) == len(CENTRES)
-        found = Assigner(snapshot, 0.2).distances(unseen).argmin(axis=1)
+        found = Assigner(snapshot, Hysteresis(0.2)).distances(unseen).argmin(axis=1)
         assert adjusted_rand_score(truth, found) > 0.9
     # Checked against the truth, shares are about a quarter each.
     assert sum(s.share for s in snapshots[-1].segments) == pytest.approx(1.0, abs=0.01)
@@ -96,7 +97,7 @@ def test_centres_follow_groups_that_move() -> None:
         moved, _ = blobs(100, seed=10 + part)
         snapshots += learn(trainer, moved + shift * min(part / 20, 1), at_once=100)
     unseen, truth = blobs(1_000, seed=99)
-    found = Assigner(snapshots[-1], 0.2).distances(unseen + shift).argmin(axis=1)
+    found = Assigner(snapshots[-1], Hysteresis(0.2)).distances(unseen + shift).argmin(axis=1)
     assert adjusted_rand_score(truth, found) > 0.9
     assert {s.id for s in snapshots[-1].segments} == {1, 2, 3, 4}
 
@@ -202,7 +203,7 @@ def test_a_constant_dimension_does_not_break_it() -> None:
         assert [snapshot.mean[j] for j in (2, 4, 7)] == [1.5, 0.0, 0.0]
     unseen, truth = blobs(300, seed=12)
     unseen[:, [4, 7, 2]] = [0.0, 0.0, 1.5]
-    found = Assigner(snapshots[-1], 0.2).distances(unseen).argmin(axis=1)
+    found = Assigner(snapshots[-1], Hysteresis(0.2)).distances(unseen).argmin(axis=1)
     assert adjusted_rand_score(truth, found) > 0.9
 
 
@@ -275,7 +276,7 @@ def test_a_huge_account_leaves_the_segments_where_they_are() -> None:
     unseen, truth = blobs(500, seed=18)
     for snapshot in snapshots:
         check_snapshot(snapshot)
-        found = Assigner(snapshot, 0.2).distances(unseen).argmin(axis=1)
+        found = Assigner(snapshot).distances(unseen).argmin(axis=1)
         assert adjusted_rand_score(truth, found) > 0.9
 
 

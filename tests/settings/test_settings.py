@@ -29,7 +29,7 @@ def write(path: Path, text: str) -> Path:
 def test_everything_has_a_default() -> None:
     settings = load()
     assert settings.kafka.bootstrap_servers == "localhost:9092"
-    assert settings.segments.margin == 0.2
+    assert settings.segments.margin == 0.15
     assert settings.input.future_tolerance_seconds == 600.0
 
 
@@ -397,3 +397,8 @@ def test_only_secrets_have_files(elsewhere: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("STREAM_APP_KAFKA__GROUP_FILE", str(write(elsewhere / "group", "x")))
     with pytest.raises(ConfigError, match="group_file"):
         load()
+
+
+def test_the_margin_that_decides_at_once_is_not_the_smaller_one() -> None:
+    with pytest.raises(ConfigError, match="margin must not be above strong_margin"):
+        load(segments={"margin": 0.5})

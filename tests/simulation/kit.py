@@ -27,6 +27,8 @@ _POISON_HASHES = frozenset(map(hash32, POISON))
 
 SEGMENTS = SegmentSettings(
     margin=0.05,
+    strong_margin=0.2,
+    confirm_days=0.5,
     warm_start_vectors=50,
     max_segments=4,
     sample_hours=24.0,

@@ -14,6 +14,7 @@ from stream_app.engine import Effects, _Pending
 from stream_app.events.instants import DAY
 from stream_app.features import silence
 from stream_app.features.table import ACCOUNT, Erased
+from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.ports import Message
@@ -125,8 +126,8 @@ class _Run:
             return
         self._flush()
         self._model = model
-        margin = self._world.settings.segments.margin
-        self._assigner = None if model is None else Assigner(snapshot_of(model), margin)
+        rule = Hysteresis.of(self._world.settings.segments)
+        self._assigner = None if model is None else Assigner(snapshot_of(model), rule)
 
     def take(self, records: list[MemoryRecord]) -> None:
         """Go on with these records."""

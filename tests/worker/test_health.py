@@ -143,11 +143,11 @@ async def test_time_to_publish_is_part_of_freshness(world: World) -> None:
 
 
 def prompt(found: Outcome) -> list[tuple[str, int]]:
-    """Changes that an event caused: freshness is about those."""
+    """Changes that an event caused at once: freshness is about those."""
     return [
         key
         for key, change in found.changes.items()
-        if change["reason"] in {"first_seen", "behaviour"}
+        if change["reason"] in {"first_seen", "behaviour"} and change["evidence_since"] is None
     ]
 
 

@@ -45,7 +45,7 @@ SETTINGS = Settings(
         sweep_grace_seconds=GRACE_DAYS * 86_400,
         shutdown_seconds=20.0,
     ),
-    segments=SegmentSettings(train=False, margin=0.05),
+    segments=SegmentSettings(train=False, margin=0.02, strong_margin=0.1, confirm_days=0.02),
     spikes=SpikeSettings(min_surprise=0.5, min_contacts=1, cooldown_hours=4.0),
 )
 
