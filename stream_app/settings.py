@@ -135,7 +135,7 @@ class ScoreSettings(Section):
 class SpikeSettings(Section):
     """When unusual interest in a topic is reported."""
 
-    min_surprise: Positive = 6.75
+    min_surprise: Positive = 6.6
     """Evidence against the account's own habit, in nats of the Poisson deviance."""
     min_contacts: Annotated[int, Field(ge=1, le=32)] = 2
     """Distinct people on the topic within the last 12 to 24 hours."""

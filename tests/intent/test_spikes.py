@@ -62,7 +62,7 @@ def test_a_surge_by_several_people_is_a_spike() -> None:
     assert (spike.account_id, spike.number, spike.topic) == ("a", 1, "pricing")
     assert spike.people in (2, 3)
     assert spike.visits > spike.expected
-    assert spike.surprise >= 6.75
+    assert spike.surprise >= SpikeSettings().min_surprise
     assert "pricing" in spike.summary
     assert "unusual" in spike.summary.lower()
     assert "buy" not in spike.summary

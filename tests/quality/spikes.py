@@ -1,10 +1,12 @@
 """Spikes against planted surges, on synthetic traffic.
 
-Tuned on the seeds 11 to 13, 101 and 102 (usual traffic), 22 and 105 (twice the sessions), 103
-(three times) and 104 (0.4 times); reported on 31 to 34 and 41 to 43, which were not looked at
-before. Every planted surge counts, from the first day on, also those of accounts that were never
-seen before. A spike is right when it names the account and the topic of a surge, between its start
-and a day after its end, and is the first to do so; every other one is false.
+Tuned on the seeds 11 to 13, 31 to 34, 101 and 102 (usual traffic), 22 and 105 (twice the sessions),
+103 (three times) and 104 (0.4 times). Of these, 31 to 34 were first reported on; recall fell just
+short of its target there, so the threshold was chosen again. The figures come from 35 to 38, which
+had no part in it; nor had 41 to 43. Every planted surge counts, from the first day on, also those
+of accounts that were never seen before. A spike is right when it names the account and the topic of
+a surge, between its start and a day after its end, and is the first to do so; every other one is
+false.
 
 So a spike is false also where an account begins to research, which is planted but is no surge:
 something unusual did happen there, but it lasts for weeks and need not be of several people. The
@@ -30,7 +32,7 @@ from stream_app.traffic import GroundTruth, Surge, Traffic, TrafficConfig
 from stream_app.traffic.world import build_world
 from tests.quality.section import Options, Section
 
-USUAL = tuple(TrafficConfig(seed=seed, accounts=1_500, with_type=True) for seed in (31, 32, 33, 34))
+USUAL = tuple(TrafficConfig(seed=seed, accounts=1_500, with_type=True) for seed in (35, 36, 37, 38))
 """The figures come from these together."""
 OTHERS = {
     "a third of the sessions": TrafficConfig(seed=41, accounts=1_500, activity=0.33),
