@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from benchmarks import report
@@ -23,8 +25,11 @@ from benchmarks.contenders import Place
 from benchmarks.plan import FULL, PARTS, PLANS, QUICK
 from benchmarks.processes import Failed
 from benchmarks.section import LeftOut, Section
+from stream_app.errors import StreamAppError
 from tests.services import ServiceError, kafka, redis
 
+_FAILURES = (Failed, StreamAppError, KafkaError, RedisError, OSError)
+"""What ends a part, but not the run: TimeoutError is an OSError."""
 NOTES = Path(__file__).with_name("notes.md")
 """What a person says about the figures; the end of the page."""
 
@@ -72,8 +77,8 @@ def _measure(
             section = asyncio.run(part(bench))
         except LeftOut as missing:
             section = Section(name, "", left_out={name: str(missing)})
-        except Failed as failed:
-            failures.append(f"{name}: {failed}")
+        except _FAILURES as failed:
+            failures.append(f"{name}: {failed!r}")
             section = Section(name, "", left_out={name: f"failed: {failed}"})
         sections.append(section)
         report.show(screen, section)

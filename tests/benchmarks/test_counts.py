@@ -38,8 +38,8 @@ from stream_app.streams.worker import Worker
 
 BATCH = 4_000
 CALLS_PER_EVENT = 71.0
-"""Of this load, whose accounts cross borders all the time: to note weak evidence that comes and goes
-takes some 4 of them."""
+"""Of this load, whose accounts cross borders all the time: to note weak evidence that comes and
+goes takes some 4 of them."""
 RECORD_BYTES = 1_150
 """The target for a resident account, 1,024 with id and index, is missed."""
 REDIS_OVERHEAD_BYTES = 250

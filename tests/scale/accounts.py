@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -57,13 +58,16 @@ class Templates:
 def templates(due_us: int, settings: Settings, seed: int = 1) -> Templates:
     """Let some accounts be active and fall silent together, so that the check at which most of
     them leave their segment falls due at `due_us`."""
-    # Twice: when they must fall silent depends on which check that is.
-    check = _most_leave(*_silent(due_us, settings, seed), settings)[0]
-    silent_us = due_us - int(OFFSETS_US[check])
-    found, before, left = _most_leave(*_silent(silent_us, settings, seed), settings)
-    assert found == check
-    assert due_us == silent_us + OFFSETS_US[found]
-    return Templates(leaving=before[left], staying=before[~left])
+    checks = list(_checks(*_silent(due_us, settings, seed), settings))
+    most = max(range(len(checks)), key=lambda check: int(checks[check].left.sum()))
+    # Again, as long ago as that check asks for. Days begin elsewhere in these accounts' lives then,
+    # so another check may be the one at which most leave; at this one many do.
+    silent_us = due_us - int(OFFSETS_US[most])
+    again = _checks(*_silent(silent_us, settings, seed), settings)
+    found = next(islice(again, most, None))
+    assert found.left.any()
+    assert not found.left.all()
+    return Templates(leaving=found.before[found.left], staying=found.before[~found.left])
 
 
 def _silent(since_us: int, settings: Settings, seed: int) -> tuple[FeatureTable, int]:
@@ -89,21 +93,25 @@ def _silent(since_us: int, settings: Settings, seed: int) -> tuple[FeatureTable,
     return table, since_us
 
 
-def _most_leave(
-    table: FeatureTable, since_us: int, settings: Settings
-) -> tuple[int, Records, npt.NDArray[np.bool_]]:
-    """(index of the silence check at which most accounts leave their segment, their records just
-    before it, which of them leave)."""
+@dataclass(frozen=True)
+class _Check:
+    """A silence check of all accounts."""
+
+    before: Records
+    """As they were just before it."""
+    left: npt.NDArray[np.bool_]
+    """Which of them leave their segment at it."""
+
+
+def _checks(table: FeatureTable, since_us: int, settings: Settings) -> Iterator[_Check]:
+    """Every silence check, one after the other."""
     engine, assigner = Engine(settings), Assigner(MODEL, Hysteresis.of(settings.segments))
-    best = (0, table.live.copy(), np.zeros(len(table), np.bool_))
-    for check, offset_us in enumerate(OFFSETS_US.tolist()):
+    for offset_us in OFFSETS_US.tolist():
         before = table.live.copy()
         effects = engine.sweep(table, since_us + offset_us + 1, assigner, None, len(table))
         left = np.zeros(len(table), np.bool_)
         left[[table.rows[change.account_id] for change in effects.changes]] = True
-        if left.sum() > best[2].sum():
-            best = (check, before, left)
-    return best
+        yield _Check(before, left)
 
 
 def ids_by_partition(counts: list[int], name: str = "account") -> list[list[str]]:
