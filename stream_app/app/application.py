@@ -90,7 +90,7 @@ class Application:
         prefix = settings.kafka.topic_prefix
         store, publisher = RedisStore(settings.redis), KafkaPublisher(settings.kafka)
         messages, clock = Messages(prefix, Pseudonyms()), SystemClock()
-        training = Training(settings.segments, store, publisher, messages, clock)
+        training = Training(settings, store, publisher, messages, clock)
         channel = app.topic(
             prefix + topics.ACCOUNT_FEATURES.name, value_type=bytes, value_serializer="raw"
         )

@@ -167,4 +167,4 @@ class System:
 
         key = self.settings.input.contact_hash_key.get_secret_value().encode()
         messages = Messages(self.settings.kafka.topic_prefix, Pseudonyms(key))
-        return Training(self.settings.segments, self.store, self._publisher, messages, self.clock)
+        return Training(self.settings, self.store, self._publisher, messages, self.clock)

@@ -15,7 +15,7 @@ from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.renaming import user_names
 from stream_app.segments.snapshot import Snapshot, read_snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
-from stream_app.settings import SegmentSettings
+from stream_app.settings import Settings
 from stream_app.streams.announcing import announce
 from stream_app.streams.backoff import Backoff
 from stream_app.streams.messages import Messages
@@ -36,13 +36,13 @@ class Training:
 
     def __init__(
         self,
-        settings: SegmentSettings,
+        settings: Settings,
         store: StateStore,
         publisher: Publisher,
         messages: Messages,
         clock: Clock,
     ) -> None:
-        self._settings = settings
+        self._segments, self._health = settings.segments, settings.health
         self._store, self._publisher, self._messages = store, publisher, messages
         self._clock = clock
         self._trainer: Trainer | None = None
@@ -113,7 +113,8 @@ class Training:
             self._trainer = None
         trainer = self._trainer
         if trainer is None:
-            trainer = Trainer(self._settings, await self._store.trainer_checkpoint())
+            checkpoint = await self._store.trainer_checkpoint()
+            trainer = Trainer(self._segments, checkpoint, self._health)
             self._trained, self._saved_at = registry.trained, trainer.vectors
             self._active = self._asked = 0
         if registry.active != self._active:
@@ -176,7 +177,7 @@ class Training:
 
     def _by_itself(self, snapshot: Snapshot) -> bool:
         """Whether segments chosen anew are used without asking anybody."""
-        return self._settings.activation == "automatic" or snapshot.cause == "warm_start"
+        return self._segments.activation == "automatic" or snapshot.cause == "warm_start"
 
     async def _announce(self, registry: Registry) -> Registry:
         return await announce(registry, self._store, self._publisher, self._messages)

@@ -126,7 +126,7 @@ async def _fill(settings: Settings) -> None:
     log = MemoryLog(broker, "workers", topics.consumed())
     worker = Worker(settings, log, store, publisher, SystemClock())
     messages = Messages("", Pseudonyms())
-    training = Training(settings.segments, store, publisher, messages, SystemClock())
+    training = Training(settings, store, publisher, messages, SystemClock())
     week = TrafficConfig(accounts=150, start=datetime.now(UTC) - timedelta(days=7, minutes=1))
     await worker.start()
     running = asyncio.create_task(worker.run())

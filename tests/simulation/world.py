@@ -98,7 +98,7 @@ class Trainer(Process):
         self.log_away_until = self.store_away_until = 0.0
         self.leaving = self.expired = False
         self.training = Training(
-            world.settings.segments,
+            world.settings,
             Store(self),  # type: ignore[arg-type]
             Publisher(self),  # type: ignore[arg-type]
             Messages("", Pseudonyms()),

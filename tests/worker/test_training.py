@@ -15,7 +15,7 @@ from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import HOUR, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.trainer import Trainer
-from stream_app.settings import SegmentSettings
+from stream_app.settings import HealthSettings, SegmentSettings, Settings
 from stream_app.streams import topics
 from stream_app.streams.memory_log import MemoryBroker, MemoryPublisher, MemoryRecord
 from stream_app.streams.memory_store import MemoryStore
@@ -28,16 +28,20 @@ from tests.worker.scenario import START_US, scenario
 from tests.worker.virtual import VirtualClock
 from tests.worker.world import World, until, with_worker
 
-SETTINGS = SegmentSettings(
-    min_segments=3, max_segments=3, warm_start_vectors=50, snapshot_vectors=20, snapshot_shift=0.0
-)
+SETTINGS = Settings(
+    segments=SegmentSettings(
+        min_segments=3, max_segments=3, warm_start_vectors=50,
+        snapshot_vectors=20, snapshot_shift=0.0,
+    )
+)  # fmt: skip
 MODELS = topics.SEGMENT_MODELS.name
 
 
 class House:
     """A store and a broker, and trainers in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.settings = settings
         self.store = MemoryStore()
         self.broker = MemoryBroker()
         self.broker.create_topic(MODELS, 1)
@@ -45,7 +49,7 @@ class House:
     def trainer(self, calls: Calls | None = None) -> Training:
         calls = calls or Calls()
         return Training(
-            SETTINGS,
+            self.settings,
             FaultyStore(self.store, calls),
             FaultyPublisher(MemoryPublisher(self.broker), calls),
             Messages("", Pseudonyms()),
@@ -106,6 +110,17 @@ async def test_there_is_no_model_before_enough_was_seen(house: House) -> None:
     await learn(house.trainer(), samples(40))
     assert house.published == []
     assert await newest_version(house.store) == 0
+
+
+async def test_the_models_health_is_judged_by_the_settings() -> None:
+    strict = SETTINGS.model_copy(update={"health": HealthSettings(min_silhouette=0.99)})
+    for settings, passes in ((SETTINGS, True), (strict, False)):
+        house = House(settings)
+        await learn(house.trainer(), samples(60))
+        checks = json.loads(house.versions[0].value or b"")["health"]
+        (differentiated,) = (check for check in checks if check["name"] == "differentiated")
+        assert differentiated["threshold"].endswith(f" {settings.health.min_silhouette}")
+        assert differentiated["passed"] is passes
 
 
 async def test_of_two_trainers_at_once_each_version_comes_from_one(house: House) -> None:
@@ -246,7 +261,7 @@ async def test_samples_leave_the_worker_and_lead_to_a_model_that_it_uses() -> No
     for record in circle.read(topics.ACCOUNT_FEATURES.name)[:5]:
         check_published(record.key, record.value, record.headers)
     trainer = Training(
-        eager,
+        settings,
         circle.store,
         MemoryPublisher(circle.broker),
         Messages("", Pseudonyms()),
