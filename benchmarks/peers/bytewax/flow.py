@@ -8,7 +8,7 @@ import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSourceMessage
 from bytewax.connectors.kafka import operators as kop
 from bytewax.dataflow import Dataflow
-from scoring import Account, Event, Job, decode_event, encode_change
+from scoring import Account, Event, Job, begin, decode_event, encode_change
 
 BATCH = 2_000
 
@@ -18,6 +18,7 @@ brokers = [os.environ["BENCH_KAFKA"]]
 
 def keyed(messages: list[KafkaSourceMessage]) -> list[tuple[str, tuple[str, Event]]]:
     """Decode a batch, and key each event by its account."""
+    begin()
     found = []
     for message in messages:
         event = decode_event(message.value)
