@@ -126,6 +126,12 @@ def sessions(lines: pd.DataFrame) -> pd.DataFrame:
     return lines.loc[first]
 
 
+def active_days(lines: pd.DataFrame) -> pd.DataFrame:
+    """The first line of each day that is later than the days before it in the file."""
+    days = lines["at"].dt.normalize()
+    return lines[days > days.cummax().shift(fill_value=pd.Timestamp(0, tz=days.dt.tz))]
+
+
 def expected_features(lines: pd.DataFrame, until: pd.Timestamp) -> dict[str, float]:
     """Features of one customer from the rows of the file, in the catalogue's words."""
 
@@ -146,6 +152,7 @@ def expected_features(lines: pd.DataFrame, until: pd.Timestamp) -> dict[str, flo
         "product_pages_28d": pages[28],
         "web_sessions_7d": decayed(started, 7),
         "web_sessions_28d": decayed(started, 28),
+        "active_days_28d": decayed(active_days(lines), 28),
         # A product page is 1.5 points of engagement and 1 of intent by default.
         **{f"engagement_points_{days}d": 1.5 * pages[days] for days in pages},
         "intent_points_7d": pages[7],
