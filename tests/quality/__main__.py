@@ -7,11 +7,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.quality.page import write_table
 from tests.quality.section import DataMissing, Options, Section
 
 PARTS: tuple[str, ...] = (
@@ -35,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="only these parts")
     parser.add_argument("--quick", action="store_true", help="fewer seeds, shorter streams")
     parser.add_argument("--json", action="store_true", help="only the JSON object on stdout")
+    parser.add_argument("--write", type=Path, help="a page whose tables are written anew")
     given = parser.parse_args(arguments)
+    if given.write and given.quick:
+        parser.error("--write is for whole runs, --quick has other figures")
     screen = Console(stderr=given.json, width=120)
     figures: dict[str, float] = {}
     missed: list[str] = []
@@ -47,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             screen.print(f"[bold]{name}[/]: left out, {missing}\n")
             continue
         _show(screen, section, perf_counter() - began)
+        if given.write:
+            write_table(given.write, name, section)
         figures |= section.figures
         missed += [f"{section.title}: {row.name}" for row in section.rows if row.passed is False]
     for name in missed:

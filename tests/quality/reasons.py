@@ -47,9 +47,9 @@ class Reasons:
         for change in effects.changes:
             if change.reason != "behaviour" or not change.previous:
                 continue
-            account = effects.accounts[change.account_id]
             if change.previous.id == UNSEGMENTED:
                 continue
+            account = effects.accounts[change.account_id]
             if (account.sequence, account.as_of) == (change.sequence, change.occurred_at):
                 sums = [sum(account.features[f] for f in d.features) for d in MODEL_VECTOR]
                 self.changes.append((change, np.log1p(sums)))
