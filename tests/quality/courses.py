@@ -23,6 +23,10 @@ _FOLLOWED_US = 2 * DAY
 """A strong change that is not followed for so long counts as never followed."""
 
 
+Strong = list[tuple[Surge, int]]
+"""Surges, each with the segment that it leads to."""
+
+
 @dataclass(slots=True)
 class Course:
     """What became of a stream under one rule and a fixed model."""
@@ -88,25 +92,22 @@ def course_of(config: TrafficConfig, model: Snapshot, rule: dict[str, float] | N
     return course
 
 
-def strong_delays(
-    config: TrafficConfig, model: Snapshot, plain: Course, ours: Course
-) -> list[float]:
-    """Hours between plain assignment and ours entering the same segment, of each planted surge that
-    is a strong change: at its end the former centre is at least twice as far as the nearest."""
-    strong = _strong_surges(config, model)
-    entered = {name: _entries(course) for name, course in (("plain", plain), ("ours", ours))}
+def strong_delays(strong: Strong, plain: Course, ours: Course) -> list[float]:
+    """Hours between plain assignment and ours entering the segment that a strong change leads to;
+    infinite: ours did not."""
+    entered_plain, entered = _entries(plain), _entries(ours)
     delays = []
     for surge, segment in strong:
         first = [
             at
-            for at, into in entered["plain"].get(surge.account_id, [])
+            for at, into in entered_plain.get(surge.account_id, [])
             if into == segment and surge.start_us <= at <= surge.end_us + HOUR
         ]
         if not first:
             continue
         follows = [
             at
-            for at, into in entered["ours"].get(surge.account_id, [])
+            for at, into in entered.get(surge.account_id, [])
             if into == segment and surge.start_us <= at <= surge.end_us + _FOLLOWED_US
         ]
         delays.append(max(follows[0] - first[-1], 0) / HOUR if follows else float("inf"))
@@ -123,8 +124,9 @@ def _entries(course: Course) -> dict[str, list[tuple[int, int]]]:
     return entries
 
 
-def _strong_surges(config: TrafficConfig, model: Snapshot) -> list[tuple[Surge, int]]:
-    """Strong changes among the planted surges, with the segment that they lead to."""
+def strong_surges(config: TrafficConfig, model: Snapshot) -> Strong:
+    """Strong changes: planted surges at whose end the former centre is at least twice as far as the
+    nearest one."""
     surges = [
         s
         for s in Traffic(config).truth.surges

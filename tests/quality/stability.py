@@ -23,6 +23,7 @@ from tests.quality.courses import (
     course_of,
     settings_with,
     strong_delays,
+    strong_surges,
     traffic,
     trained_on,
 )
@@ -58,7 +59,7 @@ def _rhythm(section: Section, options: Options) -> None:
         plain.append(nearest)
         ours.append(held)
         costs.append(nearest.silhouette(model) - held.silhouette(model))
-        delays += strong_delays(config, model, nearest, held)
+        delays += strong_delays(strong_surges(config, model), nearest, held)
     section.add(
         "plain nearest centre: reversals among changes, worst traffic",
         min(course.share for course in plain),
@@ -89,27 +90,27 @@ def _rhythm(section: Section, options: Options) -> None:
         note=f"{len(delays)} strong surges, {sum(np.isinf(delays))} never followed",
     )
     if not options.quick:
-        _curve(section, accounts)
+        _curve(section)
 
 
-def _curve(section: Section, accounts: int) -> None:
+def _curve(section: Section) -> None:
     """Reversals against delay, by rule."""
-    config = traffic(101, accounts)
-    model = trained_on(traffic(201, accounts))
-    plain = course_of(config, model, PLAIN)
-    section.details.append("reversals against delay (seed 101):")
+    config = traffic(101, 200)
+    model = trained_on(traffic(201, 200))
+    plain, strong = course_of(config, model, PLAIN), strong_surges(config, model)
+    section.details.append("reversals against delay (seed 101, 200 accounts):")
     section.details.append("margin strong days  changes reversals  silhouette cost  delay h")
-    for margin, strong, days in (
-        (0.0, 0.0, 0.0), (0.1, 0.1, 0.0), (0.2, 0.2, 0.0), (0.3, 0.3, 0.0), (0.15, 0.3, 4.0),
-        (0.15, 0.4, 1.0), (0.15, 0.4, 2.0), (0.15, 0.4, 4.0), (0.15, 0.4, 7.0), (0.15, 0.5, 4.0),
+    for margin, strong_margin, days in (
+        (0.1, 0.1, 0.0), (0.2, 0.2, 0.0), (0.3, 0.3, 0.0), (0.15, 0.3, 4.0), (0.15, 0.4, 1.0),
+        (0.15, 0.4, 4.0), (0.15, 0.4, 7.0), (0.15, 0.5, 4.0),
     ):  # fmt: skip
-        rule = {"margin": margin, "strong_margin": strong, "confirm_days": days}
+        rule = {"margin": margin, "strong_margin": strong_margin, "confirm_days": days}
         course = course_of(config, model, rule)
-        delays = strong_delays(config, model, plain, course)
+        delays = strong_delays(strong, plain, course)
         cost = plain.silhouette(model) - course.silhouette(model)
         section.details.append(
-            f"{margin:6.2f} {strong:6.2f} {days:4.0f} {len(course.changes):8d} {course.share:9.3f}"
-            f" {cost:16.4f} {median(delays) if delays else float('nan'):8.2f}"
+            f"{margin:6.2f} {strong_margin:6.2f} {days:4.0f} {len(course.changes):8d}"
+            f" {course.share:9.3f} {cost:16.4f} {median(delays) if delays else float('nan'):8.2f}"
         )
 
 
