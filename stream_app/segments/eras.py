@@ -4,7 +4,8 @@ An era begins with the first vector, and again when the vectors are found to hav
 an era the centres are reviewed when there are enough vectors, and then each time the vectors or
 the age of the era have doubled, until it is mature: accounts that were all new have become
 accounts with different pasts, and the slowest features have a half-life of 28 days. After that
-nothing is reviewed before the next alarm.
+nothing is reviewed before the next alarm. People come to rely on segments, so the older an era is,
+the more a refit must be worth.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _MATURE_US = 56 * DAY
 """Two half-lives of the slowest features."""
 _MATURE_WARM_STARTS = 16
 """Vectors of a mature era, in multiples of those that a warm start takes."""
+_LENIENT_US = 28 * DAY
+"""Until then a refit costs little: accounts still fill up their pasts, and move anyhow."""
 
 
 def is_young(vectors: int, age_us: int, warm_start: int) -> bool:
@@ -49,6 +52,10 @@ class Era(msgspec.Struct):
         if not self.next_vectors:
             return mine >= warm_start
         return mine >= self.next_vectors or at_us - self.first_us >= self.next_age_us
+
+    def demand(self, at_us: int) -> float:
+        """How much a refit must be worth, in multiples of what a first one must, at least 1."""
+        return max((at_us - self.first_us) / _LENIENT_US, 1.0)
 
     def reviewed(self, vectors: int, at_us: int, warm_start: int) -> None:
         """Decide on the next review, after one."""

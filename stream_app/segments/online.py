@@ -156,7 +156,8 @@ class OnlineClusters:
         cause = "requested" if requested else cause
         recent = self.recent()
         rivals = [c for c in (present, self._declined) if c is not None]
-        found = better_centres(recent, rivals, limits, at_any_rate=requested)
+        demand = state.era.demand(state.latest_us)
+        found = better_centres(recent, rivals, limits, demand=demand, at_any_rate=requested)
         state.reviews += 1
         state.era.reviewed(state.vectors, state.latest_us, limits.warm_start)
         if found is None:

@@ -33,14 +33,21 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def better_centres(
-    vectors: Floats, present: Sequence[Clusters], limits: Limits, *, at_any_rate: bool
+    vectors: Floats,
+    present: Sequence[Clusters],
+    limits: Limits,
+    *,
+    demand: float = 1.0,
+    at_any_rate: bool = False,
 ) -> tuple[Scale, Floats] | None:
     """Scale and centres of a batch fit, if it is clearly better than each of the present ones.
 
     Parameters
     ----------
+    demand
+        What counts as clearly better, in multiples of the usual; at least 1.
     at_any_rate
-        Also where it is not.
+        Also where it is not better at all.
     """
     scale = scale_of(vectors)
     scaled = scale.of(vectors)
@@ -53,8 +60,8 @@ def better_centres(
         grouped = clusters.positions(vectors)
         as_many = centres if k == best else centres_of(scaled, k, limits.seed)
         cost = within(scaled, nearest(scaled, as_many))
-        saves = cost < (1.0 - _SAVES) * within(scaled, grouped)
-        better = scores[best] > judge.score(k, grouped) + _BETTER
+        saves = cost < (1.0 - demand * _SAVES) * within(scaled, grouped)
+        better = scores[best] > judge.score(k, grouped) + demand * _BETTER
         if not (saves or better or at_any_rate):
             return None
     return scale, centres

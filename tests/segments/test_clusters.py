@@ -80,9 +80,11 @@ def test_fewer_different_vectors_than_groups_give_fewer_centres(different: int) 
     assert len(centres_of(vectors, 4, seed=7)) == different
 
 
-def found_in(vectors: Floats, present: list[Clusters], least: int = 4, most: int = 4) -> bool:
+def found_in(
+    vectors: Floats, present: list[Clusters], least: int = 4, most: int = 4, demand: float = 1.0
+) -> bool:
     limits = Limits(least, most, 100, 7)
-    return better_centres(vectors, present, limits, at_any_rate=False) is not None
+    return better_centres(vectors, present, limits, demand=demand) is not None
 
 
 def test_good_centres_are_not_beaten_and_bad_ones_are() -> None:
@@ -95,11 +97,21 @@ def test_good_centres_are_not_beaten_and_bad_ones_are() -> None:
     assert not found_in(vectors, [doubled, good])  # a refit must beat each of them
 
 
+def test_a_small_gain_is_not_worth_a_refit_of_what_people_rely_on() -> None:
+    vectors, _ = blobs(1_000, seed=4)
+    scale = scale_of(vectors)
+    centres = scale.of(CENTRES)
+    centres[0] += 0.8 * (centres[1] - centres[0])
+    drawn = Clusters((1, 2, 3, 4), scale, centres)
+    assert found_in(vectors, [drawn])
+    assert not found_in(vectors, [drawn], demand=2.0)
+
+
 def test_another_number_of_groups_that_is_clearly_better_is_taken() -> None:
     vectors, _ = blobs(1_000, seed=5)
     scale = scale_of(vectors)
     too_few = Clusters((1, 2, 3), scale, scale.of(CENTRES[:3]))
     assert found_in(vectors, [too_few], least=3, most=6)
-    found = better_centres(vectors, [too_few], Limits(3, 6, 100, 7), at_any_rate=False)
+    found = better_centres(vectors, [too_few], Limits(3, 6, 100, 7))
     assert found is not None
     assert len(found[1]) == 4

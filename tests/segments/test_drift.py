@@ -90,3 +90,9 @@ def test_few_vectors_and_a_short_time_are_both_too_little_for_maturity() -> None
     assert is_young(10**9, 55 * DAY, 500)
     assert not is_young(8_000, 56 * DAY, 500)
     assert len(reviews(per_day=10, days=400)) < 10
+
+
+def test_the_older_an_era_is_the_more_a_refit_must_be_worth() -> None:
+    era = Era(first_us=100 * DAY)
+    ages = (0, 28, 56, 84)
+    assert [era.demand((100 + age) * DAY) for age in ages] == [1.0, 1.0, 2.0, 3.0]
