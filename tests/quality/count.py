@@ -1,4 +1,8 @@
-"""The number of segments: whether planted numbers are found, and what synthetic traffic gets."""
+"""The number of segments: whether planted numbers are found, and what synthetic traffic gets.
+
+The criterion was chosen on groups of the seeds 23 to 28 and traffic of the seeds 31 to 36. Reported
+are other seeds.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ def run(options: Options) -> Section:
     for kind in ("even", "unequal"):
         for n, occasion in ((500, "warm start"), (4_000, "refit")):
             tried = [
-                (k, chosen(generated(kind, k, dimensions, seed=20 + k, n=n).x))
+                (k, chosen(generated(kind, k, dimensions, seed=120 + k, n=n).x))
                 for k in _NUMBERS
                 for dimensions in ((6,) if options.quick else (6, 12))
             ]
@@ -30,7 +34,7 @@ def run(options: Options) -> Section:
                 at_least=0.9 if kind == "even" else None,
                 note="; ".join(wrong),
             )
-    seeds = range(31, 33) if options.quick else range(31, 37)
+    seeds = range(131, 133) if options.quick else range(131, 137)
     found = []
     for seed in seeds:
         vectors = stationary_traffic(seed)

