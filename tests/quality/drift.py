@@ -101,6 +101,7 @@ def _stationary(section: Section, runs: int) -> None:
 def _report(section: Section, name: str, kind: str, drifted: Drifted) -> float:
     """Rows of one drift; returns its gap once the promised number of vectors has come."""
     gaps, within = _gaps(drifted), WITHIN[name]
+    needed = any(gap.same > _GAP for gap in gaps)
     late = [gap for gap in gaps if gap.until > within] or gaps[-1:]
     recovered = max((gap.until for gap in gaps if gap.same > _GAP), default=0)
     per_day = len(drifted.vectors.x[drifted.at :]) / _days_after(drifted)
@@ -109,16 +110,31 @@ def _report(section: Section, name: str, kind: str, drifted: Drifted) -> float:
         recovered,
         at_most=within,
         note=f"{recovered / per_day:.0f} of the promised {within / per_day:.0f} days; "
-        + _happened(drifted),
+        + _happened(drifted, needed),
     )
     gap = float(np.mean([gap.same for gap in late]))
     section.add(
         f"{name}: one {kind}: gap to batch after {within:,} vectors",
         gap,
-        note=f"at the most {max(gap.same for gap in gaps):.3f} since the drift; to batch with the "
-        f"planted number of groups {float(np.mean([gap.planted for gap in late])):.3f}",
+        note=f"at the most {max(gap.same for gap in gaps):.3f} since the drift",
+    )
+    section.add(
+        f"{name}: one {kind}: the same to batch with the planted number of groups",
+        float(np.mean([gap.planted for gap in late])),
+        note=_numbers(drifted),
     )
     return gap
+
+
+def _numbers(drifted: Drifted) -> str:
+    clusters = drifted.learnt.online.clusters
+    assert clusters is not None
+    return f"{len(clusters.ids)} segments, {_planted(drifted)} planted"
+
+
+def _planted(drifted: Drifted) -> int:
+    """Groups at the end."""
+    return len(np.unique(drifted.vectors.truth[-_SPAN:]))
 
 
 def _days_after(drifted: Drifted) -> float:
@@ -126,11 +142,13 @@ def _days_after(drifted: Drifted) -> float:
     return float((at_us[-1] - at_us[0]) / DAY)
 
 
-def _happened(drifted: Drifted) -> str:
+def _happened(drifted: Drifted, needed: bool) -> str:
     at, found = drifted.at, drifted.learnt
     alarms = [i - at for i in found.alarms if i >= at]
     refits = [f"{r.index - at}: {r.refit.cause}" for r in found.refits if r.index >= at]
-    raised = f"alarm after {alarms[0]}" if alarms else "no alarm"
+    raised = f"alarm after {alarms[0]}" if alarms else "no alarm raised"
+    if not alarms and not needed:
+        raised = "no alarm raised or needed"
     return f"{raised}; " + (f"refits after {', '.join(refits)}" if refits else "no refit")
 
 
@@ -140,7 +158,7 @@ def _gaps(drifted: Drifted) -> list[_Gap]:
     online, clusters = drifted.learnt.predicted[after], drifted.learnt.online.clusters
     assert clusters is not None
     same = batch_labels(x, len(clusters.ids))
-    planted = batch_labels(x, len(np.unique(truth[-_SPAN:])))
+    planted = batch_labels(x, _planted(drifted))
     gaps = []
     for start in range(0, len(truth) - _SPAN + 1, _SPAN // 2):
         span = slice(start, start + _SPAN)

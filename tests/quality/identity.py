@@ -28,7 +28,7 @@ _EXPECTED = {"appears": ["created"], "dies": ["merged", "retired"], "moves": ["c
 
 class Watched(Replay):
     """Counts, whenever a version is taken up, the accounts that it requires to move: their segment
-    is gone, or another centre is nearer by the margin."""
+    is gone, or another centre is nearer by the margin (so that it leaves if that lasts)."""
 
     def __post_init__(self) -> None:
         self.required: Counter[int] = Counter()
@@ -45,7 +45,7 @@ class Watched(Replay):
         distances = assigner.distances(values_at(records, silence.as_of(records)).vector)
         own = assigner.positions.take(records["segment"], mode="clip")
         to_own = distances[np.arange(len(own)), np.maximum(own, 0)]
-        nearer = distances.min(axis=1) < (1.0 - assigner.margin) * to_own
+        nearer = distances.min(axis=1) < (1.0 - assigner.hysteresis.margin) * to_own
         self.required[assigner.snapshot.version] += int((nearer | (own < 0)).sum())
         self.versions.append(assigner.snapshot)
         return assigner
