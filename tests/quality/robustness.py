@@ -24,7 +24,7 @@ _KIB = 1024.0
 def run(options: Options) -> Section:
     """On the vectors of stationary traffic."""
     section = Section("Trainer robustness (10)")
-    x = stationary_traffic(137).x[: 2_000 if options.quick else 6_000]
+    x = stationary_traffic(137).x[: 2_000 if options.quick else 4_000]
     trainer = Trainer(SETTINGS)
     began = process_time()
     snapshots = _learn(trainer, x)
