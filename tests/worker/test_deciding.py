@@ -12,35 +12,30 @@ import pytest
 from stream_app.errors import Unavailable
 from stream_app.events.decode import Pseudonyms
 from stream_app.segments.snapshot import Snapshot, read_snapshot
-from stream_app.settings import SegmentSettings
+from stream_app.settings import Settings
 from stream_app.streams.memory_log import MemoryPublisher
 from stream_app.streams.messages import Messages
 from stream_app.streams.operating import Operating
 from stream_app.streams.registry import Registry
-from stream_app.streams.training import Training
 from tests.models import newest_version, save_model
 from tests.worker.faults import Calls
 from tests.worker.scenario import START_US
 from tests.worker.test_training import SETTINGS, House, learn, samples
 from tests.worker.virtual import VirtualClock
 
-APPROVAL = SETTINGS.model_copy(update={"activation": "approval"})
+APPROVAL = SETTINGS.model_copy(
+    update={"segments": SETTINGS.segments.model_copy(update={"activation": "approval"})}
+)
 
 
 class Town(House):
     """A house with an operator in it."""
 
-    def __init__(self, settings: SegmentSettings = SETTINGS) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        super().__init__(settings)
         self._clock = VirtualClock(START_US)
         publisher, messages = MemoryPublisher(self.broker), Messages("", Pseudonyms())
         self.operating = Operating(self.store, publisher, messages, self._clock, "maria")
-        self._settings = settings
-
-    def trainer(self, calls: Calls | None = None) -> Training:
-        training = super().trainer(calls)
-        training._settings = self._settings
-        return training
 
     async def registry(self) -> Registry:
         return await self.store.registry()
