@@ -238,8 +238,8 @@ def _next_segment(
         strong = rule.strong(least, to_own)
         if not strong and not rule.confirms(waiting, look.since_us):
             return current, waiting, look
-        # Whom a new model has put outside of its segment leaves because of that, whatever follows.
-        decisive = look if strong and waiting.cause != MODEL else waiting
+        # What put the account outside is the reason, unless an event or a model decides at once.
+        decisive = look if strong and waiting.cause != MODEL and look.cause != SILENCE else waiting
     return assigner.snapshot.segments[distances.index(least)].id, NO_EVIDENCE, decisive
 
 

@@ -102,7 +102,7 @@ class Reference:
             if not strong and at_us - since < rules.confirm_days * DAY:
                 account.pending = since, first
                 return
-            if not strong or first == "model":
+            if not strong or first == "model" or reason == "inactivity":
                 reason = first
         account.pending = None
         reason = "first_seen" if account.segment is None else reason

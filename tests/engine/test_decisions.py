@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from stream_app.changes.describe import segment_ref
 from stream_app.events.batch import Kind
 from stream_app.events.instants import DAY, HOUR, parse
 from stream_app.events.types import Event
-from stream_app.segments.snapshot import Snapshot
+from stream_app.segments.snapshot import Assigner, Lineage, Snapshot
 from stream_app.settings import ScoreSettings, SegmentSettings, Settings
 from tests.engine.reference import Reference
 from tests.engine.scenario import MODELS, OTHER_VIEW, QUIET_OR_BUSY, Run, snapshot, split, streams
@@ -141,6 +143,8 @@ def test_losing_a_segment_moves_its_accounts_to_the_nearest_with_reason_model() 
     assert (change.previous.id, change.previous.name) == (gone, f"Segment {gone} (retired)")
     assert change.current is not None
     assert change.current.id == 9
+    told = replace(fewer, lineage=[Lineage(kind="retired", segment=gone, name="Readers")])
+    assert segment_ref(gone, Assigner(told)).name == "Readers (retired)"
 
 
 @pytest.mark.parametrize(("before", "after"), [(9, 1), (1, 9), (1, 2)])
@@ -194,6 +198,21 @@ def test_weak_evidence_decides_when_it_lasts_and_strong_evidence_at_once() -> No
         waited_us = parse(change.occurred_at) - START_US
         assert decided_at <= waited_us < decided_at + HOUR  # silence is looked at in steps
         assert (change.evidence_since is None) == (decided_at == 0)
+
+
+def test_silence_that_finishes_what_events_began_is_not_the_reason() -> None:
+    """Downloads take the account towards the second centre; it comes nearer as days pass."""
+    away = {"downloads_early_28d": 6.0, "silence_days": 2.0}
+    rule = SegmentSettings(margin=0.1, strong_margin=0.5, confirm_days=28)
+    run = Run(Settings(segments=rule), snapshot(1, {"silence_days": 0.0}, away))
+    run.each(*(event(Kind.DOWNLOAD_AWARENESS, START_US + n, id_=f"{n}") for n in range(4)))
+    assert run.table.live["pending_us"][0] > 0
+    run.sweep(START_US + 3 * DAY)
+    change = run.outcome.changes["a"][-1]
+    assert change.current is not None
+    assert (change.current.id, change.reason) == (2, "behaviour")
+    assert change.evidence_since is not None
+    assert START_US <= parse(change.evidence_since) < START_US + HOUR
 
 
 def test_evidence_that_does_not_last_is_forgotten() -> None:
