@@ -139,7 +139,11 @@ telling, the words of one from the narrowest to the widest: the first that is tr
 dimension may have none: a name says what accounts do, and how many people they are does not."""
 
 GENERAL = (
-    Word("Regular visitors", "Come regularly", (Bound("web_visits_28d", 8.0),)),
+    Word(
+        "Regular visitors",
+        "Come regularly",
+        (Bound("web_visits_28d", 8.0), Bound("silence_days", most=7.0)),
+    ),
     Word("Occasional visitors", "Come now and then", (Bound("web_visits_28d", 1.0),)),
     Word("Rare visitors", "Hardly ever come"),
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from stream_app.features.catalogue import MODEL_VECTOR
+from stream_app.segments.clusters import scale_of
 from stream_app.segments.names import names_of, sentence_of
 from stream_app.segments.traits import Traits, traits_of
 from stream_app.segments.words import EVERY, QUALIFIERS, TELLING
@@ -87,6 +88,28 @@ def test_accounts_of_which_nobody_did_anything_have_not_lapsed() -> None:
     lapsed = UNTOUCHED | {"web_visits_28d": 0.02}
     assert named(**UNTOUCHED) == "Not yet engaged"
     assert named(**lapsed) == "Lapsed"
+
+
+def test_the_silence_of_those_who_never_spoke_is_no_figure() -> None:
+    snapshot, recent = found(accounts(**UNTOUCHED), accounts(seed=1))
+    scaled = scale_of(recent)
+    untouched, _ = traits_of(snapshot, scaled.held(recent))  # scaled and back, as a trainer does
+    assert untouched.measures["untouched"] == 1.0
+    assert "silence" not in sentence_of(untouched, "Not yet engaged")
+
+
+def test_in_a_young_history_a_pace_is_judged_beside_that_of_others() -> None:
+    """After ten days a month's sum is hardly more than a week's, for everybody."""
+    steady = {"web_visits_7d": 8.0, "web_visits_28d": 10.0}
+    silent = {"web_visits_7d": 2.5, "web_visits_28d": 10.0, "silence_days": 12.0}
+    some = traits(accounts(**silent), *(accounts(seed=i, **steady) for i in (1, 2, 3)))
+    names = names_of(some, {}, {})
+    assert names[1] == "Gone quiet"
+    assert names[2].startswith("Regular visitors")
+
+
+def test_who_comes_regularly_was_here_lately() -> None:
+    assert named(silence_days=9.0) == "Occasional visitors"
 
 
 def test_two_alike_are_told_apart_by_what_they_differ_in() -> None:
