@@ -26,7 +26,13 @@ from stream_app.features.values import Floats, Values, values_at
 from stream_app.intent.scores import BANDS, bands_of, scores_of
 from stream_app.intent.spikes import Spike
 from stream_app.segments.decide import Cause, Transition
-from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, UNSEGMENTED_NAME, Assigner
+from stream_app.segments.snapshot import (
+    NO_SEGMENT,
+    UNSEGMENTED,
+    UNSEGMENTED_NAME,
+    Assigner,
+    retired_name,
+)
 from stream_app.settings import ScoreSettings
 
 _REASONS: dict[Cause, ReasonCode] = {
@@ -40,7 +46,8 @@ def segment_ref(segment: int, assigner: Assigner | None) -> SegmentRef:
     """Id and name; a segment that the model no longer has keeps a name that says so."""
     if segment in (UNSEGMENTED, NO_SEGMENT) or assigner is None:
         return SegmentRef(id=max(segment, UNSEGMENTED), name=UNSEGMENTED_NAME)
-    return SegmentRef(id=segment, name=assigner.names.get(segment, f"Segment {segment} (retired)"))
+    name = assigner.names.get(segment) or retired_name(segment, assigner.snapshot)
+    return SegmentRef(id=segment, name=name)
 
 
 def standing(scores: Floats, bands: npt.NDArray[np.uint8]) -> Standing:

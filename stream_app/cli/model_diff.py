@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from stream_app.cli.output import console, counted, row, share, table
 from stream_app.cli.stored import registered
-from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot
+from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot, retired_name
 from stream_app.settings import Settings
 from stream_app.streams.moving import Moves, moves
 from stream_app.streams.operating import fitting
@@ -53,7 +52,7 @@ def _report(found: Moves, one: Snapshot, other: Snapshot) -> dict[str, Any]:
         "segments": [
             {
                 "id": id_,
-                "name": names[1].get(id_) or _name(id_, names[0]),
+                "name": names[1].get(id_) or names[0].get(id_) or retired_name(id_, one),
                 "before": sizes[0][id_],
                 "after": sizes[1][id_],
             }
@@ -62,8 +61,8 @@ def _report(found: Moves, one: Snapshot, other: Snapshot) -> dict[str, Any]:
         ],
         "moves": [
             {
-                "before": {"id": old, "name": _name(old, names[0])},
-                "after": {"id": new, "name": _name(new, names[1])},
+                "before": {"id": old, "name": names[0].get(old) or retired_name(old, one)},
+                "after": {"id": new, "name": names[1].get(new) or retired_name(new, other)},
                 "accounts": accounts,
             }
             for (old, new), accounts in found.flows.most_common()
@@ -74,10 +73,6 @@ def _report(found: Moves, one: Snapshot, other: Snapshot) -> dict[str, Any]:
 
 def _names(snapshot: Snapshot) -> dict[int, str]:
     return {s.id: s.name for s in snapshot.segments} | {UNSEGMENTED: UNSEGMENTED_NAME}
-
-
-def _name(id_: int, names: Mapping[int, str]) -> str:
-    return names.get(id_, f"Segment {id_} (retired)")
 
 
 def show_moves(report: dict[str, Any]) -> None:

@@ -13,7 +13,14 @@ from stream_app.cli.stored import Stored, stored
 from stream_app.errors import NotFound
 from stream_app.events.instants import to_rfc3339
 from stream_app.segments import health
-from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, SegmentModel, Snapshot
+from stream_app.segments.rules import named_in
+from stream_app.segments.snapshot import (
+    UNSEGMENTED,
+    UNSEGMENTED_NAME,
+    SegmentModel,
+    Snapshot,
+    retired_name,
+)
 from stream_app.segments.targets import read_targets
 from stream_app.settings import Settings
 from stream_app.streams.processor import Summary
@@ -48,7 +55,7 @@ def _report(model: Snapshot | None, summaries: list[Summary]) -> dict[str, Any]:
         },
         "accounts": total,
         "segments": [
-            _words(id_, segment)
+            _words(id_, segment, model)
             | {
                 "accounts": sizes[id_],
                 "share": round(sizes[id_] / total, 6) if total else 0.0,
@@ -72,7 +79,7 @@ def _sizes(summaries: list[Summary]) -> tuple[Counter[int], Counter[int]]:
     return now, before
 
 
-def _words(id_: int, segment: SegmentModel | None) -> dict[str, Any]:
+def _words(id_: int, segment: SegmentModel | None, model: Snapshot | None) -> dict[str, Any]:
     if segment is not None:
         return {
             "id": id_,
@@ -82,7 +89,7 @@ def _words(id_: int, segment: SegmentModel | None) -> dict[str, Any]:
             "top": segment.top,
         }
     unsegmented = UNSEGMENTED_NAME, "Not yet assigned by a model."
-    retired = f"Segment {id_} (retired)", "Not in the current model."
+    retired = retired_name(id_, model), "Not in the current model."
     name, description = unsegmented if id_ == UNSEGMENTED else retired
     return {"id": id_, "name": name, "named_by": None, "description": description, "top": []}
 
@@ -105,8 +112,7 @@ def one_of(report: dict[str, Any], id_: int) -> dict[str, Any]:
     """One segment of a listing, with the rules that lead to it. Raises NotFound."""
     for segment in report["segments"]:
         if segment["id"] == id_:
-            marked = f": {segment['name']} ("
-            rules = [rule for rule in report["rules"] if marked in rule]
+            rules = [rule for rule in report["rules"] if named_in(rule) == segment["name"]]
             return {**segment, "compared_with": report["compared_with"], "rules": rules}
     ids = ", ".join(str(segment["id"]) for segment in report["segments"])
     raise NotFound(f"there is no segment {id_}", hint=f"there are {ids}")

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from stream_app.demo.picture import Model, Phase, Picture, SegmentLine, Totals
 from stream_app.demo.system import System
 from stream_app.events.instants import DAY, HOUR
-from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME
+from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, retired_name
 
 _LATELY_SECONDS = 2.0
 _HISTORY_US = 12 * HOUR
@@ -106,7 +106,7 @@ class Meter:
         return tuple(
             SegmentLine(
                 id=segment,
-                name=names.get(segment, f"Segment {segment} (retired)"),
+                name=names.get(segment) or retired_name(segment, snapshot),
                 accounts=sizes.get(segment, 0),
                 history=tuple(old[segment] for old in self._sizes if segment in old),
             )

@@ -10,7 +10,7 @@ import numpy as np
 from stream_app.changes.types import AccountSegment
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.report.vectors import vectors_of
-from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot
+from stream_app.segments.snapshot import UNSEGMENTED, UNSEGMENTED_NAME, Snapshot, retired_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def rows_of(
         if id_ == UNSEGMENTED:
             known[id_] = (UNSEGMENTED_NAME, "Not yet assigned by a model.")
         elif id_ not in known:
-            known[id_] = (f"Segment {id_} (retired)", "Not in the current model.")
+            known[id_] = (retired_name(id_, model), "Not in the current model.")
     rows = (
         SegmentRow(
             id_,

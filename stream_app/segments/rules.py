@@ -76,6 +76,15 @@ def plain(vectors: Floats) -> Floats:
     return values
 
 
+def named_in(sentence: str) -> str:
+    """The segment that one of `Rules.sentences` names, whatever people call it.
+
+    >>> named_in("pricing pages < 4 and active people >= 2: Big: (the best) (75 %)")
+    'Big: (the best)'
+    """
+    return sentence.partition(": ")[2].rpartition(" (")[0]
+
+
 def _conditions(leaf: Leaf) -> str:
     parts = []
     for column, (least, below) in sorted(leaf.bounds.items()):

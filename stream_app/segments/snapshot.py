@@ -175,6 +175,12 @@ def write_snapshot(snapshot: Snapshot) -> bytes:
     return msgspec.json.encode(snapshot)
 
 
+def retired_name(id_: int, snapshot: Snapshot | None = None) -> str:
+    """Name of a segment that a model does not have: the last one, if this version retired it."""
+    last = {step.segment: step.name for step in snapshot.lineage} if snapshot else {}
+    return f"{last.get(id_, f'Segment {id_}')} (retired)"
+
+
 @dataclass(frozen=True)
 class Assigner:
     """Vectorised distances to the centres of a snapshot."""
