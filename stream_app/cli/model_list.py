@@ -87,7 +87,8 @@ def show_listing(report: dict[str, Any]) -> None:
     rows = table(*columns, *last, right=("version", "from", "segments", "vectors"))
     for each in report["versions"]:
         mark = "active, pinned" if each["status"] == "active" and report["pinned"] else None
-        cells = (each[name] for name in ("cause", "parent", "segments", "vectors"))
+        cause = each["cause"] and each["cause"].replace("_", " ")
+        cells = (cause, each["parent"] or None, each["segments"], each["vectors"])
         row(
             rows,
             each["version"],

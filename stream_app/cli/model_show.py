@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.cli.lineage import told
-from stream_app.cli.output import console, printable, row, table, when
+from stream_app.cli.output import console, printable, row, share, table, when
 from stream_app.cli.stored import registered
 from stream_app.segments.snapshot import Snapshot
 from stream_app.settings import Settings
@@ -44,7 +44,7 @@ def show_snapshot(snapshot: Snapshot) -> None:
     rows = table("id", "segment", "share", "", right=("id", "share"))
     for segment in snapshot.segments:
         name = segment.name + (" (named by a person)" if segment.named_by == "user" else "")
-        row(rows, segment.id, name, f"{segment.share:.1%}", segment.description)
+        row(rows, segment.id, name, share(segment.share, 1), segment.description)
     screen.print()
     screen.print(rows)
     sections = (

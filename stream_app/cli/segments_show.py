@@ -37,6 +37,6 @@ def show_segment(segment: dict[str, Any]) -> None:
 def show_rules(rules: list[str]) -> None:
     """Rules for a person."""
     screen = console()
-    screen.print("Where most accounts are that have", style="bold")
+    screen.print("Accounts of which this is true are mostly in (so many of them)", style="bold")
     for rule in rules:
         screen.print(printable(f"- {rule}"))

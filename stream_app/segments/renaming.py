@@ -46,7 +46,7 @@ def rename(snapshot: Snapshot, segment: int, name: str) -> Snapshot:
         _named(snapshot, {segment: name}),
         parent=snapshot.version,
         cause="renamed",
-        lineage=[step],
+        lineage=[step] if step.name != step.before else [],
     )
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stream_app.errors import NotFound, StreamAppError
 from stream_app.events.instants import to_rfc3339
-from stream_app.segments.renaming import keep_user_names, rename
+from stream_app.segments.renaming import keep_user_names, rename, user_names
 from stream_app.segments.snapshot import Snapshot, read_snapshot, write_snapshot
 from stream_app.streams.announcing import announce
 from stream_app.streams.messages import Messages
@@ -103,7 +103,8 @@ class Operating:
         return await self._write(registry, registry.with_pin(pinned=pinned))
 
     async def rename(self, segment: int, name: str) -> Outcome:
-        """Give a segment of the active version a name that stays.
+        """Give a segment of the active version a name that stays. Nothing changes if a person gave
+        it that name before.
 
         Raises
         ------
@@ -118,9 +119,10 @@ class Operating:
         if not registry.active:
             raise _no_model()
         active = await self._fitting(registry, registry.active)
-        renamed = replace(
-            rename(active, segment, name), version=registry.newest + 1, created_at=self._now()
-        )
+        named = rename(active, segment, name)
+        if user_names(named) == user_names(active):
+            return Outcome(registry, registry.active)
+        renamed = replace(named, version=registry.newest + 1, created_at=self._now())
         changed = registry.issued(renamed.version, by_trainer=False)
         changed = changed.activated(renamed.version, self._now(), self._by, "renamed")
         return await self._write(registry, changed, renamed)
@@ -157,7 +159,10 @@ class Operating:
 
 
 async def fitting(store: StateStore, registry: Registry, version: int) -> Snapshot:
-    """A stored version. Raises NotFound, or SnapshotRefused if it does not fit this program."""
+    """A stored version. Raises NotFound, or SnapshotRefused if it does not fit this program.
+    Version 0, as the one in use, means that there is none."""
+    if not version:
+        raise _no_model()
     found = await store.snapshot(version) if version in registry.versions else None
     if found is None:
         raise NotFound(f"model version {version} is not stored", hint=_there_are(registry))

@@ -253,6 +253,8 @@ def test_rename_makes_a_version_that_differs_in_the_name(
     payloads = dict(published(kafka))
     assert payloads[f"model:{after.version}:renamed:{segment.id}"]["before"] == segment.name
     assert "Our best" in cli("segments", **models).out
+    again = cli("model", "rename", str(segment.id), "Our best", "--json", **models).json
+    assert again["active"] == after.version, "it has that name"
     cli("model", "rename", str(segment.id), segment.name, **models)
 
 
@@ -400,6 +402,8 @@ def test_there_is_no_model_yet(cli: Cli, filled: Environment, command: tuple[str
     with Redis.from_url(filled["STREAM_APP_REDIS__URL"]) as client:
         client.copy("cli-test:deployment", "young:deployment", replace=True)
     young = {**filled, "STREAM_APP_REDIS__PREFIX": "young"}
-    assert cli("model", *command, **young).code == 6
+    refused = cli("model", *command, **young)
+    assert refused.code == 6
+    assert "version 0" not in refused.err
     assert "no model yet" in cli("model", "list", **young).out
     assert "no model yet" in cli("segments", "history", **young).out
