@@ -3,7 +3,8 @@
 The states in Redis are only read, chunk by chunk, and each is given to the engine as a worker would
 do it after the change: the same rule, as of the instant up to which the account was decided. Weak
 evidence counts without being confirmed: such an account moves some days later, unless it comes
-back. Nothing is kept of an account but the counts.
+back. Where it would so under the version that is compared with, too, the other one does not move
+it. Nothing is kept of an account but the counts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 
 from stream_app.engine import Engine
@@ -41,7 +43,7 @@ async def moves(
     store: StateStore,
     partitions: int,
     settings: Settings,
-    before: Snapshot | None,
+    before: Snapshot,
     after: Snapshot,
 ) -> Moves:
     """Compare where accounts are with where they would be under `after`.
@@ -49,8 +51,8 @@ async def moves(
     Parameters
     ----------
     before
-        The version under which they are now; None: where they are stored. An account that a
-        worker has not looked at yet under this version is decided under it first.
+        The version under which they are now. An account that a worker has not looked at yet under
+        this version is decided under it first.
 
     Raises
     ------
@@ -63,35 +65,40 @@ async def moves(
     """
     engine, found = Engine(settings), Moves()
     rule = Hysteresis.of(settings.segments)
-    first = None if before is None else Assigner(before, rule)
-    second = Assigner(after, replace(rule, confirm_us=0))
+    at_once = replace(rule, confirm_us=0)
+    # Under another number, so that everybody is looked at once more.
+    again = msgspec.structs.replace(before, version=max(before.version, after.version) + 1)
+    compared = Assigner(before, rule), Assigner(again, at_once), Assigner(after, at_once)
     for partition in range(partitions):
         async for chunk in store.load(partition):
             readable = [(id_, state) for id_, state in chunk if len(state) == ACCOUNT.itemsize]
             found.unreadable += len(chunk) - len(readable)
             if readable:
-                _count(engine, dict(readable), first, second, found)
+                _count(engine, dict(readable), *compared, found)
     return found
 
 
 def _count(
     engine: Engine,
     states: dict[str, bytes],
-    first: Assigner | None,
-    second: Assigner,
+    now: Assigner,
+    soon: Assigner,
+    other: Assigner,
     found: Moves,
 ) -> None:
     table = FeatureTable(len(states))
     table.put(list(states), list(states.values()))
-    if first is not None:
-        _decide(engine, table, first)
-    before = np.maximum(table.live["segment"], UNSEGMENTED).tolist()
-    _decide(engine, table, second)
-    after = np.maximum(table.live["segment"], UNSEGMENTED).tolist()
+    before = _decided(engine, table, now)
+    expected = _decided(engine, table, soon)
+    after = _decided(engine, table, other)
     found.accounts += len(table)
-    found.flows.update(zip(before, after, strict=True))
+    for old, same, new in zip(before, expected, after, strict=True):
+        moves_anyhow = new == same and old in other.index
+        found.flows[old, old if moves_anyhow else new] += 1
 
 
-def _decide(engine: Engine, table: FeatureTable, assigner: Assigner) -> None:
-    """Let every account be looked at under the model, and let no time pass."""
+def _decided(engine: Engine, table: FeatureTable, assigner: Assigner) -> list[int]:
+    """The segment of every account when all were looked at under the model, and no time passed."""
     engine.sweep(table, 0, assigner, None, len(table))
+    segments: list[int] = np.maximum(table.live["segment"], UNSEGMENTED).tolist()
+    return segments
