@@ -54,9 +54,17 @@ def _moved(dimension: int, before: float, now: float) -> Moved:
         feature=named.name,
         label=named.label,
         unit=named.unit,
-        before=round(float(np.expm1(before)), 2),
-        now=round(float(np.expm1(now)), 2),
+        before=_in_units(before),
+        now=_in_units(now),
     )
+
+
+def _in_units(coordinate: float) -> float:
+    """
+    >>> _in_units(float(np.log1p(21.756))), _in_units(-1e-9)
+    (21.76, 0.0)
+    """
+    return max(0.0, round(float(np.expm1(coordinate)), 2))
 
 
 def _pull(assigner: Assigner, vector: Floats, own: int, other: int) -> Floats:
