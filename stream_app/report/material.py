@@ -40,7 +40,6 @@ class Change(Struct, frozen=True, gc=False):
     """None: the account was erased."""
     reason: ReasonCode
     engagement: float
-    intent: float
     why: Moved | None
     """The feature that decided most."""
 
@@ -55,7 +54,6 @@ class Change(Struct, frozen=True, gc=False):
             change.current,
             change.reason,
             change.scores.engagement,
-            change.scores.intent,
             change.why[0] if change.why else None,
         )
 

@@ -44,7 +44,7 @@ def change(
     """A change at so many days after the start."""
     at_us = START_US + round(day * DAY)
     segments = ref(previous), ref(current)
-    return Change(account, sequence, at_us, *segments, reason, engagement, 0.0, MOVED)
+    return Change(account, sequence, at_us, *segments, reason, engagement, MOVED)
 
 
 def account(account_id: str, segment: int, **features: float) -> AccountSegment:
