@@ -322,7 +322,8 @@ def _limits(estimates: list[tuple[str, str]]) -> list[str]:
           of the one with the least slow interest. Of one event {TOPICS_PER_EVENT} topics count.
         - **Topic names.** Topics are kept as 32-bit hashes, with names per partition
           (`worker.max_topics`).
-        - **Silence** is counted up to {_number(MAX_SILENCE_DAYS)} days.
+        - **Silence** is counted up to {_number(MAX_SILENCE_DAYS)} days. An account of which nobody
+          ever did anything (which only got e-mails, say) has as many.
         """),
         "",
         "Standard error of the number of people, by the formula of Whang et al.:",
