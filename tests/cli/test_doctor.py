@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -199,13 +200,16 @@ def test_a_redis_that_may_evict(cli: Cli, stack: dict[str, str]) -> None:
 def test_a_model_of_other_features(cli: Cli, stack: dict[str, str]) -> None:
     key = f"{stack['STREAM_APP_REDIS__PREFIX']}:{{model}}"
     with Redis.from_url(stack["STREAM_APP_REDIS__URL"]) as client:
-        version = client.hget(f"{key}:meta", "version")
-        client.hset(f"{key}:meta", "version", "99")
+        before = client.hgetall(f"{key}:registry")
+        registry = json.loads(before.get(b"document", b"{}")) | {"active": 99, "newest": 99}
+        client.hset(f"{key}:registry", "document", json.dumps(registry))
         client.hset(f"{key}:snapshots", "99", "{}")
         try:
             found = checks_of_a_refused_model(cli, stack)
         finally:
-            client.hset(f"{key}:meta", "version", version)  # type: ignore[arg-type]
+            client.delete(f"{key}:registry")
+            if before:
+                client.hset(f"{key}:registry", mapping=before)
             client.hdel(f"{key}:snapshots", "99")
     assert found["model"] == {"check": "model", "ok": True, "detail": "version 99", "hint": ""}
     assert found["catalogue"]["ok"] is False
