@@ -44,9 +44,9 @@ def centres_of(scaled: Floats, k: int, seed: int, starts: int = _STARTS) -> Floa
 
 
 def _different(scaled: Floats, enough: int) -> int:
-    """How many vectors differ, counted up to `enough`."""
+    """How many vectors differ by more than rounding, counted up to `enough`."""
     found: set[bytes] = set()
-    for row in scaled:
+    for row in np.round(scaled, 4) + 0.0:  # which makes -0.0 to 0.0
         found.add(row.tobytes())
         if len(found) == enough:
             break

@@ -37,7 +37,7 @@ from stream_app.streams.redis_store import RedisStore
 from stream_app.streams.worker import Worker
 
 BATCH = 4_000
-CALLS_PER_EVENT = 71.0
+CALLS_PER_EVENT = 73.0
 """Of this load, whose accounts cross borders all the time: to note weak evidence that comes and
 goes takes some 4 of them."""
 RECORD_BYTES = 1_150

@@ -14,7 +14,7 @@ from stream_app.changes.types import IntentSpike
 from stream_app.events.batch import Kind
 from stream_app.events.instants import DAY, HOUR, MINUTE, parse
 from stream_app.events.types import Event
-from stream_app.settings import Settings, SpikeSettings
+from stream_app.settings import SegmentSettings, Settings, SpikeSettings
 from tests.engine.scenario import QUIET_OR_BUSY, Run
 from tests.features.build import START_US, event
 
@@ -305,7 +305,8 @@ def test_visits_are_people_by_hour(happened: list[tuple[int, int]]) -> None:
 
 
 def test_a_spike_shows_the_segment_and_the_scores_of_its_moment() -> None:
-    run, whole = Run(Settings(), QUIET_OR_BUSY), Run(Settings(), QUIET_OR_BUSY)
+    at_once = Settings(segments=SegmentSettings(confirm_days=0))
+    run, whole = Run(at_once, QUIET_OR_BUSY), Run(at_once, QUIET_OR_BUSY)
     happened = [known(), *surge(40)]
     run.each(*happened)
     whole.step(*happened)

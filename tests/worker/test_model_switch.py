@@ -25,7 +25,10 @@ from tests.worker.test_models import OTHER
 from tests.worker.test_sweep import END_US, one_visit_each
 from tests.worker.world import PARTITIONS, World, until, with_worker
 
-DECIDED = {"sequence", "segment", "since_us", "model", "bands", "anchor", "sampled_us"}
+DECIDED = {"sequence", "segment", "since_us", "model", "bands", "anchor", "sampled_us"} | {
+    "pending_us",
+    "pending_cause",
+}
 """What depends on the model; all else follows from the events alone."""
 
 
