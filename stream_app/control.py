@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from stream_app.changes import describe
-from stream_app.engine import Effects
+from stream_app.changes.accounts import account_at
+from stream_app.effects import Effects
 from stream_app.events.batch import Columns
 from stream_app.events.control import Control, EraseAccount, EraseContact
 from stream_app.features import silence
@@ -53,9 +54,9 @@ class Controls:
                 else:
                     effects.duplicates += 1
                 continue
-            if isinstance(event, EraseContact) and event.account_id in table.rows:
-                bucket = self._columns.person(event.contact_id)
-                forget_contact(table.data[table.rows[event.account_id]], bucket)
+            row = table.row_of(event.account_id)
+            if isinstance(event, EraseContact) and row is not None:
+                forget_contact(table.data[row], self._columns.person(event.contact_id))
                 touched.add(event.account_id)
             self._restate(table, event.account_id, assigner, effects)
             effects.controls[_type_of(event)] += 1
@@ -77,12 +78,13 @@ class Controls:
         if past is not None and event.id in past.by:
             return False
         sequence, spikes, by = (past.sequence, past.spikes, past.by) if past else (0, 0, ())
-        if (row := table.rows.get(account)) is not None:
+        if (row := table.row_of(account)) is not None:
             record = table.data[row]
-            effects.changes.append(describe.erased(account, record, assigner, at_us, now_us))
+            moment = describe.Moment.of(assigner, now_us)
+            effects.changes.append(describe.erased(account, record, at_us, moment))
             sequence, spikes = int(record["sequence"]) + 1, int(record["spikes"])
             table.remove(account)
-        effects.accounts.pop(account, None)
+        effects.restated.pop(account, None)
         effects.gone.append(account)
         at_us = at_us if now_us is None else now_us
         remains = Erased(sequence, spikes, at_us, (*by, event.id)[-_REMEMBERED:])
@@ -93,11 +95,11 @@ class Controls:
         self, table: FeatureTable, account: str, assigner: Assigner | None, effects: Effects
     ) -> None:
         """As of the instant up to which the account has been decided."""
-        if (row := table.rows.get(account)) is None:
+        if (row := table.row_of(account)) is None:
             effects.gone.append(account)
             return
         records = table.data[row : row + 1]
-        effects.accounts[account] = describe.account_at(
+        effects.restated[account] = account_at(
             account,
             records,
             assigner,

@@ -58,6 +58,10 @@ class Moved(StreamAppError):
     """The stored position is not the one this owner last wrote. Drop memory and claim again."""
 
 
+class Busy(StreamAppError):
+    """Others still work on what is to be changed. Nothing was changed; stop them first."""
+
+
 class SnapshotRefused(StreamAppError):
     """A model snapshot is unreadable, or belongs to another feature catalogue."""
 

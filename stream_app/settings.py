@@ -231,6 +231,9 @@ class WorkerSettings(Section):
 
     max_batch: Annotated[int, Field(ge=1, le=50_000)] = 4_000
     """Records per step at most."""
+    ahead_records: Annotated[int, Field(ge=1)] = 500
+    """Where so many records wait, they are applied while the last commit is on its way. Fewer
+    wait for it, so that its changes are published first."""
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
     """How long one poll waits for records."""
     sweep_seconds: Annotated[float, Field(gt=0, le=3_600)] = 1.0
@@ -344,7 +347,7 @@ def load(**overrides: Any) -> Settings:
 
 def _refuse_unknown_names() -> None:
     """pydantic-settings ignores unknown environment variables at the top level; we do not."""
-    known = {*Settings.model_fields, "config", "test"}
+    known = {*Settings.model_fields, "config", "native", "test"}
     for name in os.environ:
         if not name.startswith("STREAM_APP_"):
             continue

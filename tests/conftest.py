@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from redis import Redis
 
+from tests.native.paths import taking
 from tests.services import Service, ServiceError, kafka, redis
 from tests.services.redis_users import WORKER, as_user, install_users
 
@@ -30,10 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _developers_settings_do_not_leak() -> Iterator[None]:
     """A test sees the default settings, whatever the developer's shell has set for the app."""
     with pytest.MonkeyPatch.context() as patch:
+        kept = ("STREAM_APP_NATIVE", "STREAM_APP_TEST_")
         for name in list(os.environ):
-            if name.startswith("STREAM_APP_") and not name.startswith("STREAM_APP_TEST_"):
+            if name.startswith("STREAM_APP_") and not name.startswith(kept):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(params=["native", "python"])
+def both_paths(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs twice: with the compiled extension, and in pure Python."""
+    path: str = request.param
+    with taking(path):
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ allow stream-app-tools --operation Describe --resource-pattern-type literal --to
 allow stream-app-tools --operation Describe --resource-pattern-type literal --group stream-app \
     --group stream-app-trainer
 
-# stream-app-admin: `stream-app topics create`.
+# stream-app-admin: `stream-app topics create` and `grow`.
 allow stream-app-admin --operation Create --resource-pattern-type literal --topic website-visits \
     --topic content-downloads --topic email-events --topic engagement --topic account-control \
     --topic account-features --topic segment-changes --topic intent-spikes --topic account-segments \
@@ -63,3 +63,5 @@ allow stream-app-admin --operation Describe --resource-pattern-type literal --to
     website-visits --topic content-downloads --topic email-events --topic engagement --topic \
     account-control --topic account-features --topic segment-changes --topic intent-spikes --topic \
     account-segments --topic segment-models --topic dead-letters
+allow stream-app-admin --operation Alter --resource-pattern-type literal --topic website-visits \
+    --topic content-downloads --topic email-events --topic engagement --topic account-control

@@ -1,39 +1,26 @@
-"""From decisions to payloads: changes, spikes, and where an account stands."""
+"""From decisions to payloads: changes, spikes and training vectors."""
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from stream_app.changes.accounts import Refs, standings
 from stream_app.changes.reasons import why
 from stream_app.changes.types import (
-    AccountSegment,
-    Band,
     FeatureSample,
     IntentSpike,
-    Interest,
     ReasonCode,
     SegmentChange,
-    SegmentRef,
     Standing,
 )
 from stream_app.events.instants import to_rfc3339
-from stream_app.features import decay
-from stream_app.features.table import Records
-from stream_app.features.values import Floats, Values, values_at
-from stream_app.intent.scores import BANDS, bands_of, scores_of
+from stream_app.features.values import Floats
 from stream_app.intent.spikes import Spike
-from stream_app.segments.decide import Cause, Transition
-from stream_app.segments.snapshot import (
-    NO_SEGMENT,
-    UNSEGMENTED,
-    UNSEGMENTED_NAME,
-    Assigner,
-    retired_name,
-)
-from stream_app.settings import ScoreSettings
+from stream_app.segments.decide import MODEL, Cause, Transition
+from stream_app.segments.snapshot import NO_SEGMENT, Assigner
 
 _REASONS: dict[Cause, ReasonCode] = {
     Cause.EVENT: "behaviour",
@@ -42,23 +29,29 @@ _REASONS: dict[Cause, ReasonCode] = {
 }
 
 
-def segment_ref(segment: int, assigner: Assigner | None) -> SegmentRef:
-    """Id and name; a segment that the model no longer has keeps a name that says so."""
-    if segment in (UNSEGMENTED, NO_SEGMENT) or assigner is None:
-        return SegmentRef(id=max(segment, UNSEGMENTED), name=UNSEGMENTED_NAME)
-    name = assigner.names.get(segment) or retired_name(segment, assigner.snapshot)
-    return SegmentRef(id=segment, name=name)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a batch is decided, and under which model."""
 
+    assigner: Assigner | None
+    refs: Refs
+    now_us: int | None
+    """None (replay): the instant of what caused it."""
+    now: str
 
-def standing(scores: Floats, bands: npt.NDArray[np.uint8]) -> Standing:
-    """Scores and bands of one account."""
-    engagement, intent = (round(float(score), 2) for score in scores)
-    return Standing(
-        engagement=engagement,
-        engagement_band=cast(Band, BANDS[bands[0]]),
-        intent=intent,
-        intent_band=cast(Band, BANDS[bands[1]]),
-    )
+    @classmethod
+    def of(cls, assigner: Assigner | None, now_us: int | None) -> Self:
+        """`now_us` as text, once for all that is decided then."""
+        return cls(assigner, Refs(assigner), now_us, "" if now_us is None else to_rfc3339(now_us))
+
+    @property
+    def model_version(self) -> int:
+        """0: no model yet."""
+        return self.assigner.snapshot.version if self.assigner else 0
+
+    def lag_ms(self, occurred_us: int) -> float:
+        """From an instant until now, as far as it lies before."""
+        return 0.0 if self.now_us is None else max(self.now_us - occurred_us, 0) / 1_000
 
 
 def segment_change(
@@ -66,54 +59,49 @@ def segment_change(
     transition: Transition,
     vector: Floats,
     scores: Standing,
-    assigner: Assigner | None,
     occurred_us: int,
-    now_us: int | None,
+    moment: Moment,
 ) -> SegmentChange:
     """The payload of one transition."""
-    previous, cause = transition.previous, transition.cause
-    explained = assigner is not None and previous != NO_SEGMENT and cause != Cause.MODEL
+    previous, cause, assigner = transition.previous, transition.cause, moment.assigner
+    occurred_at = to_rfc3339(occurred_us)
     return SegmentChange(
         account_id=account_id,
         sequence=transition.sequence,
-        previous=None if previous == NO_SEGMENT else segment_ref(previous, assigner),
-        current=segment_ref(transition.current, assigner),
+        previous=None if previous == NO_SEGMENT else moment.refs[previous],
+        current=moment.refs[transition.current],
         reason="first_seen" if previous == NO_SEGMENT else _REASONS[cause],
         why=why(assigner, previous, transition.before.astype(np.float64), vector)
-        if explained and assigner is not None
+        if assigner is not None and previous != NO_SEGMENT and cause != MODEL
         else [],
         margin=None if transition.margin is None else round(transition.margin, 4),
         evidence_since=to_rfc3339(transition.evidence_us) if transition.evidence_us else None,
         scores=scores,
-        model_version=assigner.snapshot.version if assigner else 0,
-        occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
-        lag_ms=_lag_ms(occurred_us, now_us),
+        model_version=moment.model_version,
+        occurred_at=occurred_at,
+        decided_at=moment.now or occurred_at,
+        lag_ms=moment.lag_ms(occurred_us),
     )
 
 
-def erased(
-    account_id: str,
-    record: np.void,
-    assigner: Assigner | None,
-    occurred_us: int,
-    now_us: int | None,
-) -> SegmentChange:
+def erased(account_id: str, record: np.void, occurred_us: int, moment: Moment) -> SegmentChange:
     """The last change of an account that is erased. It says no more than that it is gone."""
+    occurred_at = to_rfc3339(occurred_us)
+    (scores,) = standings(np.zeros((1, 2)), np.zeros((1, 2), np.uint8))
     return SegmentChange(
         account_id=account_id,
         sequence=int(record["sequence"]) + 1,
-        previous=segment_ref(int(record["segment"]), assigner),
+        previous=moment.refs[int(record["segment"])],
         current=None,
         reason="erased",
         why=[],
         margin=None,
         evidence_since=None,
-        scores=standing(np.zeros(2), np.zeros(2, np.uint8)),
-        model_version=assigner.snapshot.version if assigner else 0,
-        occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
-        lag_ms=_lag_ms(occurred_us, now_us),
+        scores=scores,
+        model_version=moment.model_version,
+        occurred_at=occurred_at,
+        decided_at=moment.now or occurred_at,
+        lag_ms=moment.lag_ms(occurred_us),
     )
 
 
@@ -122,12 +110,13 @@ def intent_spike(
     spike: Spike,
     topic: str,
     scores: Standing,
-    segment: SegmentRef,
+    segment: int,
     occurred_us: int,
-    now_us: int | None,
+    moment: Moment,
 ) -> IntentSpike:
-    """The payload of one spike."""
+    """The payload of one spike; `segment` is where the account was."""
     times = spike.visits / spike.expected
+    occurred_at = to_rfc3339(occurred_us)
     return IntentSpike(
         account_id=account_id,
         number=spike.number,
@@ -138,81 +127,14 @@ def intent_spike(
         people=spike.people,
         summary=f"Unusual interest in {topic}: {times:.1f} times this account's usual level, "
         f"by about {spike.people} people.",
-        segment=segment,
+        segment=moment.refs[segment],
         scores=scores,
-        occurred_at=to_rfc3339(occurred_us),
-        decided_at=to_rfc3339(occurred_us if now_us is None else now_us),
-        lag_ms=_lag_ms(occurred_us, now_us),
+        occurred_at=occurred_at,
+        decided_at=moment.now or occurred_at,
+        lag_ms=moment.lag_ms(occurred_us),
     )
 
 
-def account_segment(
-    account_id: str,
-    record: np.void,
-    values: Values,
-    i: int,
-    scores: Standing,
-    assigner: Assigner | None,
-    topic_names: dict[int, str],
-    at_us: int,
-) -> AccountSegment:
-    """Where an account stands, from its record and features `i` of `values`, as of `at_us`."""
-    return AccountSegment(
-        account_id=account_id,
-        sequence=int(record["sequence"]),
-        segment=segment_ref(int(record["segment"]), assigner),
-        since=to_rfc3339(int(record["since_us"])),
-        scores=scores,
-        interests=interests(record, topic_names, at_us),
-        features=values.named(i),
-        model_version=int(record["model"]),
-        as_of=to_rfc3339(at_us),
-    )
-
-
-def account_at(
-    account_id: str,
-    records: Records,
-    assigner: Assigner | None,
-    topic_names: dict[int, str],
-    at_us: int,
-    settings: ScoreSettings,
-) -> AccountSegment:
-    """Where the account of the single record in `records` stands as of `at_us`."""
-    values = values_at(records, np.array([at_us]))
-    scores = scores_of(values, settings)
-    bands = bands_of(scores, records["bands"], settings)
-    return account_segment(
-        account_id,
-        records[0],
-        values,
-        0,
-        standing(scores[0], bands[0]),
-        assigner,
-        topic_names,
-        at_us,
-    )
-
-
-def interests(record: np.void, topic_names: dict[int, str], at_us: int) -> list[Interest]:
-    """Topics that the account follows, by recent, then usual interest."""
-    fading = decay.fading(np.array([at_us]), np.array([record["period"]]))[0]
-    found = [
-        Interest(
-            topic=topic_names.get(int(slot["topic"]), "(other)"),
-            recent=round(float(slot["fast"] * fading[0]), 3),
-            usual=round(float(slot["slow"] * fading[2]), 3),
-        )
-        for slot in record["topics"]
-        if slot["topic"]
-    ]
-    return sorted(found, key=lambda i: (-i.recent, -i.usual, i.topic))
-
-
-def feature_sample(account_id: str, vector: Floats, at_us: int) -> FeatureSample:
+def feature_sample(account_id: str, vector: list[float], at_us: int) -> FeatureSample:
     """A training vector of one account."""
-    return FeatureSample(account_id=account_id, at=to_rfc3339(at_us), vector=vector.tolist())
-
-
-def _lag_ms(occurred_us: int, now_us: int | None) -> float:
-    return 0.0 if now_us is None else max(now_us - occurred_us, 0) / 1_000
+    return FeatureSample(account_id=account_id, at=to_rfc3339(at_us), vector=vector)

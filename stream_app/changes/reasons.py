@@ -32,20 +32,43 @@ def why(assigner: Assigner, previous: int, before: Floats, now: Floats) -> list[
     own = assigner.index.get(previous)
     if own is None:
         return []
-    nearest = int(assigner.distances(now[None])[0].argmin())
-    effect = _pull(assigner, now, own, nearest) - _pull(assigner, before, own, nearest)
-    order = np.argsort(-effect, kind="stable")
-    order = order[before[order] != now[order].astype(np.float32)]  # anchors are stored as float32
-    prefixes = np.tile(now, (len(order), 1))
-    for i, j in enumerate(order.tolist()):
-        prefixes[i:, j] = before[j]
-    distances = assigner.distances(prefixes)
-    back = np.flatnonzero(distances.argmin(axis=1) == own)
-    if not len(back):
-        margin = assigner.hysteresis.margin
-        back = np.flatnonzero(distances.min(axis=1) >= (1.0 - margin) * distances[:, own])
-    enough = int(back[0]) + 1 if len(back) else len(order)
-    return [_moved(j, before[j], now[j]) for j in order[:enough].tolist()]
+    then, here = before.tolist(), now.tolist()
+    stored = now.astype(np.float32).tolist()  # as the former values were stored
+    order = [j for j in _by_effect(assigner, own, then, here) if then[j] != stored[j]]
+    enough = _enough(assigner, own, then, here, order)
+    return [_moved(j, then[j], here[j]) for j in order[:enough]]
+
+
+def _by_effect(assigner: Assigner, own: int, then: list[float], here: list[float]) -> list[int]:
+    """Dimensions by how much more the centre that is nearest now pulls than it did then."""
+    distances = assigner.distances_of(here)
+    nearest = distances.index(min(distances))
+    centres = zip(assigner.centres[own].tolist(), assigner.centres[nearest].tolist(), strict=True)
+    scaled = zip(assigner.scaled_one(then), assigner.scaled_one(here), strict=True)
+    # Per dimension: how much nearer the other centre is (squared distances), then less now.
+    lost = [
+        ((x - mine) * (x - mine) - (x - other) * (x - other))
+        - ((y - mine) * (y - mine) - (y - other) * (y - other))
+        for (x, y), (mine, other) in zip(scaled, centres, strict=True)
+    ]
+    return sorted(range(len(lost)), key=lost.__getitem__)
+
+
+def _enough(
+    assigner: Assigner, own: int, then: list[float], here: list[float], order: list[int]
+) -> int:
+    """How many of these dimensions, in their order, must be put back for the account to be back."""
+    restored = list(here)
+    tried = []
+    for count, j in enumerate(order, 1):
+        restored[j] = then[j]
+        distances = assigner.distances_of(restored)
+        if distances.index(min(distances)) == own:
+            return count
+        tried.append(distances)
+    keeps = 1.0 - assigner.hysteresis.margin
+    stays = (n for n, found in enumerate(tried, 1) if min(found) >= keeps * found[own])
+    return next(stays, len(order))
 
 
 def _moved(dimension: int, before: float, now: float) -> Moved:
@@ -65,12 +88,3 @@ def _in_units(coordinate: float) -> float:
     (21.76, 0.0)
     """
     return max(0.0, round(float(np.expm1(coordinate)), 2))
-
-
-def _pull(assigner: Assigner, vector: Floats, own: int, other: int) -> Floats:
-    """Per dimension, how much nearer the other centre is than the own one (squared distances)."""
-    scaled = assigner.scaled(vector)
-    pull: Floats = np.square(scaled - assigner.centres[own]) - np.square(
-        scaled - assigner.centres[other]
-    )
-    return pull

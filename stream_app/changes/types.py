@@ -35,7 +35,7 @@ Score = Annotated[float, Meta(ge=0, le=100)]
 AccountId = Annotated[str, Meta(min_length=1, description="The company. Also the record's key.")]
 
 
-class _Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     pass
 
 
@@ -142,7 +142,9 @@ class AccountSegment(_Payload, frozen=True, kw_only=True):
     since: Annotated[Instant, Meta(description="When it entered the segment.")]
     scores: Standing
     interests: Annotated[list[Interest], Meta(description="Strongest first.")]
-    features: Annotated[dict[str, float], Meta(description="All features, by name.")]
+    features: Annotated[
+        dict[str, float], Meta(description="All features, by name, to seven digits.")
+    ]
     model_version: Annotated[int, Meta(ge=0)]
     as_of: Annotated[Instant, Meta(description="Instant that scores and features refer to.")]
 

@@ -62,7 +62,7 @@ def _checked(as_json: bool) -> list[Check]:
 
 def _sources(settings: Settings) -> str:
     """Where settings come from; never what they are."""
-    others = ("STREAM_APP_CONFIG", "STREAM_APP_TEST_")
+    others = ("STREAM_APP_CONFIG", "STREAM_APP_NATIVE", "STREAM_APP_TEST_")
     names = [n for n in os.environ if n.startswith("STREAM_APP_") and not n.startswith(others)]
     file = Path(os.environ.get("STREAM_APP_CONFIG", "stream-app.toml"))
     sources = [f"{len(names)} variables of the environment"] if names else []

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from stream_app.errors import UsageError
 
 _PIPE_WIDTH = 120
 """Columns of a table that does not go to a terminal."""
@@ -30,6 +33,19 @@ def console() -> Console:
 def remarks() -> Console:
     """Stderr, for people."""
     return _Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; exit code 1 unless the answer is yes. Raises UsageError where there is
+    nobody to ask."""
+    if not sys.stdin.isatty():
+        raise UsageError("this must be confirmed, and there is no terminal to ask on",
+                         hint="add --yes")  # fmt: skip
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        remarks().print("nothing was changed")
+        raise typer.Exit(1)
 
 
 def print_json(value: Any) -> None:

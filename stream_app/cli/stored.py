@@ -14,14 +14,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_app.changes import describe
+from stream_app.changes.accounts import account_at
 from stream_app.changes.types import AccountSegment, SegmentRef
 from stream_app.errors import Incompatible, NotFound, UsageError
-from stream_app.features.table import ACCOUNT, LAYOUT, Erased, digest_of
+from stream_app.features.table import LAYOUT, Erased, digest_of, is_state, records_of
 from stream_app.features.values import Floats, values_at
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, read_snapshot
 from stream_app.settings import Settings
+from stream_app.streams.deployment import Deployment
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import StateStore
 from stream_app.streams.processor import Summary
@@ -52,7 +53,7 @@ class Account:
 
     def now(self, model: Snapshot | None, at_us: int, settings: Settings) -> AccountSegment:
         """Where it stands at an instant (not before its latest event)."""
-        return describe.account_at(
+        return account_at(
             self.account_id,
             self.record,
             Assigner(model, Hysteresis.of(settings.segments)) if model else None,
@@ -66,10 +67,15 @@ class Account:
 class Stored:
     """What lies under one Redis prefix."""
 
-    partitions: int
+    deployment: Deployment
     _settings: Settings
     _store: RedisStore
     _calls: RedisCalls
+
+    @property
+    def partitions(self) -> int:
+        """How many are in use."""
+        return self.deployment.partitions
 
     async def summaries(self) -> list[Summary]:
         """Counts of the partitions that have any."""
@@ -98,12 +104,12 @@ class Stored:
     async def sample(self, limit: int, at_us: int) -> Floats:
         """(n, dimensions) unscaled model vectors of some of the accounts at an instant (not before
         each one's latest event)."""
-        states: list[bytes] = []
+        states: list[tuple[str, bytes]] = []
         share = -(-limit // self.partitions)
         for partition in range(self.partitions):
             chunk: list[tuple[str, bytes]] = await anext(self._store.load(partition), [])
-            states += [state for _, state in chunk if len(state) == ACCOUNT.itemsize][:share]
-        records = np.frombuffer(b"".join(states), ACCOUNT)
+            states += [(account, state) for account, state in chunk if is_state(state)][:share]
+        records = records_of([account for account, _ in states], [state for _, state in states])
         return values_at(records, np.maximum(records["latest_us"], at_us)).vector
 
     async def published_segments(self, accounts: Iterable[str]) -> Counter[int]:
@@ -132,13 +138,10 @@ class Stored:
                 f"there is no account {account_id!r} among the {known:,} that are stored",
                 hint="upper and lower case count; an account is stored with its first valid event",
             )
-        if len(state) != ACCOUNT.itemsize:
-            raise Incompatible(f"the state of {account_id!r} has another layout")
-        record = np.frombuffer(state, ACCOUNT)
         return Account(
             account_id,
             partition,
-            record,
+            records_of([account_id], [state]),
             msgspec.json.decode(published, type=dict[str, Any]) if published else None,
             await self._store.names(partition),
         )
@@ -177,8 +180,10 @@ async def stored(settings: Settings) -> AsyncIterator[Stored]:
     """
     store, calls = RedisStore(settings.redis), RedisCalls(settings.redis)
     try:
-        partitions = await registered(store, settings)
-        yield Stored(partitions, settings, store, calls)
+        await registered(store, settings)
+        deployment = await store.deployed()
+        assert deployment is not None
+        yield Stored(deployment, settings, store, calls)
     finally:
         await calls.stop()
         await store.stop()

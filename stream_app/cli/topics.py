@@ -1,4 +1,5 @@
-"""`stream-app topics`: create the Kafka topics, list them, or print who needs which rights."""
+"""`stream-app topics`: create the Kafka topics, let them grow, list them, or print who needs which
+rights."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ def create(
         int | None,
         typer.Option(
             min=1,
-            help="Of each topic but those that must have one. It cannot change once accounts have "
-            "state. Default: 8, or what existing input topics have.",
+            help="Of each topic but those that must have one. Once accounts have state it changes "
+            "only by `stream-app repartition`. Default: 8, or what existing input topics have.",
             show_default=False,
         ),
     ] = None,
@@ -65,6 +66,45 @@ def create(
         row(rows, topic.name, topic.partitions, "created")
     for name in done.existing:
         row(rows, name, "", "existed, left as it is", style="dim")
+    console().print(rows)
+
+
+@topics.command("grow")
+def grow(
+    partitions: Annotated[int, typer.Argument(min=1, help="How many each shall have.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Add partitions to the topics that workers read. A step of `stream-app repartition`.
+
+    That command does it itself where its user of Kafka may. At any other time this stops all
+    workers, and they start again only after a move of the state. JSON: `topics` (partitions of
+    each).
+    """
+    from stream_app.cli.output import confirm  # noqa: PLC0415
+    from stream_app.settings import load  # noqa: PLC0415
+    from stream_app.streams.cluster import KafkaCluster  # noqa: PLC0415
+    from stream_app.streams.topics import consumed  # noqa: PLC0415
+
+    kafka = load().kafka
+    names = consumed(kafka.topic_prefix)
+    if not yes:
+        confirm(f"Give {len(names)} topics {partitions} partitions? Kafka cannot take them away.")
+
+    async def run() -> dict[str, int]:
+        cluster = KafkaCluster(kafka, names)
+        await cluster.grow(partitions)
+        return dict(await cluster.partitions())
+
+    counts = asyncio.run(run())
+    from stream_app.cli.output import console, print_json, row, table  # noqa: PLC0415
+
+    if as_json:
+        print_json({"topics": counts})
+        return
+    rows = table("topic", "partitions", right=("partitions",))
+    for name, count in counts.items():
+        row(rows, name, count)
     console().print(rows)
 
 

@@ -23,13 +23,14 @@ def worker(
     Exit codes: 0 stopped on request, 3 settings, 4 topics or state do not fit, 5 Kafka or Redis
     could not be reached at the start.
     """
-    from stream_app.cli import logs  # noqa: PLC0415
+    from stream_app.cli import allocator, logs, loops  # noqa: PLC0415
     from stream_app.settings import load  # noqa: PLC0415
 
     settings = load(**({"log_format": "json"} if as_json else {}))
     if as_json:
         logs.set_up(settings)
-    asyncio.run(_run(settings))
+    allocator.keep_freed_memory()
+    loops.run(_run(settings))
 
 
 async def _run(settings: Settings) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_app import native
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
 
@@ -54,11 +55,19 @@ _EMAILS = {
 }
 
 
+class Texts(Protocol):
+    """Some texts, in order: a list, or what the extension has instead."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int, /) -> str: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """Columns of n events, in the order in which they are applied."""
 
-    accounts: list[str]
+    accounts: Texts
     at_us: npt.NDArray[np.int64]
     """When each happened."""
     id_hash: npt.NDArray[np.uint32]
@@ -79,6 +88,37 @@ class EventBatch:
     def __len__(self) -> int:
         return len(self.accounts)
 
+    def part(self, index: npt.NDArray[np.int64]) -> EventBatch:
+        """The events at these positions, in this order."""
+        accounts, names, topics = self.accounts, self.topic_names, self.topics[index]
+        return EventBatch(
+            accounts=[accounts[i] for i in index.tolist()],
+            at_us=self.at_us[index],
+            id_hash=self.id_hash[index],
+            kind=self.kind[index],
+            dwell_minutes=self.dwell_minutes[index],
+            session_hash=self.session_hash[index],
+            contact=self.contact[index],
+            prompted=self.prompted[index],
+            topics=topics,
+            topic_names={topic: names[topic] for topic in topics[topics != 0].tolist()},
+        )
+
+    def __add__(self, other: EventBatch) -> EventBatch:
+        """These events and then the others. No two names of topics may have the same hash."""
+        return EventBatch(
+            accounts=[*self.accounts, *other.accounts],
+            at_us=np.concatenate([self.at_us, other.at_us]),
+            id_hash=np.concatenate([self.id_hash, other.id_hash]),
+            kind=np.concatenate([self.kind, other.kind]),
+            dwell_minutes=np.concatenate([self.dwell_minutes, other.dwell_minutes]),
+            session_hash=np.concatenate([self.session_hash, other.session_hash]),
+            contact=np.concatenate([self.contact, other.contact]),
+            prompted=np.concatenate([self.prompted, other.prompted]),
+            topics=np.concatenate([self.topics, other.topics]),
+            topic_names=self.topic_names | other.topic_names,
+        )
+
 
 def hash32(text: str) -> int:
     """CRC-32 of a text; 1 where it would be 0, which means "none"."""
@@ -95,11 +135,11 @@ class Columns:
     """
 
     def __init__(self, pseudonyms: Pseudonyms) -> None:
-        self._pseudonyms = pseudonyms
+        self.pseudonyms = pseudonyms
 
     def person(self, contact_id: str) -> int:
         """Bucket that a contact has in `EventBatch`."""
-        return int(_buckets(_array([hash32(self._pseudonyms(contact_id))], np.uint32))[0])
+        return int(_buckets(_array([hash32(self.pseudonyms(contact_id))], np.uint32))[0])
 
     def __call__(self, events: Sequence[Event], times_us: Sequence[int]) -> EventBatch:
         """Columns of `events`, in order; `times_us` is `occurred_at` of each."""
@@ -118,11 +158,11 @@ class Columns:
             if not kind:
                 continue  # nobody's interest
             if event.contact_id:
-                people[i] = hash32(self._pseudonyms(event.contact_id))
+                people[i] = hash32(self.pseudonyms(event.contact_id))
             if event.topics:
                 for j, name in enumerate(dict.fromkeys(event.topics[:TOPICS_PER_EVENT])):
                     topics[i, j] = topic = hash32(name)
-                    names[topic] = name
+                    names.setdefault(topic, name)
         return EventBatch(
             accounts=[event.account_id for event in events],
             at_us=_array(times_us, np.int64),
@@ -155,6 +195,10 @@ def _buckets(people: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     CRC-32 spreads ids that differ in a counter too evenly, and linear counting would take 40 people
     for 51. So it is mixed once more (finaliser of MurmurHash3, A. Appleby, public domain).
     """
+    if native.in_use:
+        out = np.empty(len(people), np.uint8)
+        native.compiled.contact_buckets(people, out)
+        return out
     mixed = people ^ people >> 16
     mixed *= np.uint32(0x85EBCA6B)
     mixed ^= mixed >> 13

@@ -14,6 +14,12 @@ SOURCE = "/stream-app"
 STRUCTURED = b"application/cloudevents+json"
 
 
+Headers = tuple[tuple[str, bytes], ...]
+
+_SPECVERSION = ("ce_specversion", b"1.0")
+_SOURCE = ("ce_source", SOURCE.encode())
+
+
 def headers(
     type_: str,
     id_: str,
@@ -22,22 +28,43 @@ def headers(
     *,
     content_type: str = "application/json",
     **extensions: str,
-) -> tuple[tuple[str, bytes], ...]:
+) -> Headers:
     """Kafka headers of a binary-mode event.
 
     `extensions` are CloudEvents extension attributes: lower-case letters and digits only.
     """
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_type": type_,
-        "ce_source": SOURCE,
-        "ce_id": id_,
-        "ce_time": to_rfc3339(time_us),
-        **({"ce_subject": subject} if subject is not None else {}),
-        **{f"ce_{name}": value for name, value in extensions.items()},
-        "content-type": content_type,
-    }
-    return tuple((name, value.encode()) for name, value in attributes.items())
+    return (
+        *Template(type_)(
+            id_, to_rfc3339(time_us).encode(), None if subject is None else subject.encode()
+        ),
+        *((f"ce_{name}", value.encode()) for name, value in extensions.items()),
+        ("content-type", content_type.encode()),
+    )
+
+
+class Template:
+    """Headers that all binary-mode events of a type have, encoded once.
+
+    Parameters
+    ----------
+    content_type
+        Of all of them, with which the headers are complete.
+    """
+
+    def __init__(self, type_: str, content_type: str | None = None) -> None:
+        self._first = (_SPECVERSION, ("ce_type", type_.encode()), _SOURCE)
+        self._last = () if content_type is None else (("content-type", content_type.encode()),)
+
+    def __call__(self, id_: str, time: bytes, subject: bytes | None) -> Headers:
+        """Of one event; `time` in RFC 3339."""
+        about = () if subject is None else (("ce_subject", subject),)
+        return (
+            *self._first,
+            ("ce_id", id_.encode()),
+            ("ce_time", time),
+            *about,
+            *self._last,
+        )
 
 
 def attributes_of(record_headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:

@@ -122,8 +122,10 @@ class _Decoder(Generic[E]):
         max_bytes: int,
         future_tolerance_seconds: float,
     ) -> None:
-        self._known, self._types = known, dict(types)
-        self._max_bytes = max_bytes
+        self.types = dict(types)
+        """What belongs on a topic."""
+        self.max_bytes = max_bytes
+        self._known = known
         self._tolerance_us = round(future_tolerance_seconds * SECOND)
         union: Any = reduce(or_, known.values())
         self._any: Callable[[bytes], E] = msgspec.json.Decoder(union).decode
@@ -132,14 +134,18 @@ class _Decoder(Generic[E]):
             decoder: msgspec.json.Decoder[E] = msgspec.json.Decoder(type_)
             self._typed[topic] = decoder.decode
 
+    def latest_us(self, now_us: int) -> int:
+        """The latest instant at which an event may have happened."""
+        return now_us + self._tolerance_us
+
     def decode(self, records: Sequence[Record], now_us: int) -> Decoded[E]:
         """Decode `records`; `now_us` bounds how late in time an event may lie."""
         out: Decoded[E] = Decoded()
-        latest = now_us + self._tolerance_us
+        latest = self.latest_us(now_us)
         for index, record in enumerate(records):
             value = record.value
             try:
-                if not value or len(value) > self._max_bytes:
+                if not value or len(value) > self.max_bytes:
                     raise _Reject(*self._size_problem(value))
                 try:
                     event = self._typed.get(record.topic, self._any)(value)
@@ -169,7 +175,7 @@ class _Decoder(Generic[E]):
             return Reason.EMPTY, "the record has no value"
         return (
             Reason.TOO_LARGE,
-            f"the value has {len(value)} bytes, the limit is {self._max_bytes}",
+            f"the value has {len(value)} bytes, the limit is {self.max_bytes}",
         )
 
     def _closely(self, record: Record) -> E:
@@ -192,7 +198,7 @@ class _Decoder(Generic[E]):
         return _read(self._any, _encode({**_defaults(attributes), **data, "type": tag}))
 
     def _type_of(self, topic: str, name: str | None) -> type[E]:
-        expected, known = self._types.get(topic), self._known
+        expected, known = self.types.get(topic), self._known
         if name is None:
             if expected is None:
                 raise _Reject(
@@ -345,7 +351,7 @@ class Pseudonyms:
     _PUBLIC_KEY = b"stream-app: not a secret"
 
     def __init__(self, key: bytes = b"") -> None:
-        self._key = key or self._PUBLIC_KEY
+        self.key = key or self._PUBLIC_KEY
         self._hashed = lru_cache(maxsize=65_536)(self._hash)
 
     def __call__(self, contact_id: str) -> str:
@@ -353,5 +359,5 @@ class Pseudonyms:
         return self._hashed(contact_id) if "@" in contact_id else contact_id
 
     def _hash(self, address: str) -> str:
-        digest = hmac.new(self._key, address.strip().lower().encode(), sha256).hexdigest()
+        digest = hmac.new(self.key, address.strip().lower().encode(), sha256).hexdigest()
         return f"hmac-{digest[:32]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from stream_app.errors import UsageError
 
@@ -12,6 +13,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def from_datetime(instant: datetime) -> int:
@@ -20,7 +22,7 @@ def from_datetime(instant: datetime) -> int:
     >>> from_datetime(datetime(1970, 1, 2, tzinfo=UTC)) == DAY
     True
     """
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def to_rfc3339(instant_us: int) -> str:
@@ -29,8 +31,15 @@ def to_rfc3339(instant_us: int) -> str:
     >>> to_rfc3339(0)
     '1970-01-01T00:00:00Z'
     """
-    text = (_EPOCH + timedelta(microseconds=int(instant_us))).isoformat()
-    return text.removesuffix("+00:00") + "Z"
+    minute, rest_us = divmod(int(instant_us), MINUTE)
+    second, us = divmod(rest_us, SECOND)
+    return f"{_minute(minute)}{second:02}.{us:06}Z" if us else f"{_minute(minute)}{second:02}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _minute(minute: int) -> str:
+    """Text of a minute since 1970. Instants that are told of are close to each other."""
+    return (_EPOCH + timedelta(minutes=minute)).isoformat()[: len("1970-01-01T00:00:")]
 
 
 def parse(text: str) -> int:

@@ -20,10 +20,10 @@ from stream_app.settings import ScoreSettings
 
 Bools = npt.NDArray[np.bool_]
 
-_HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
-_DWELL = np.array([i for i, f in enumerate(ROLLING) if f.source == "dwell"])
-_SESSION = np.array([i for i, f in enumerate(ROLLING) if f.source == "session"])
-_DAY = np.array([i for i, f in enumerate(ROLLING) if f.source == "day"])
+HALF_LIFE_OF = np.array([HALF_LIVES_DAYS.index(f.half_life_days) for f in ROLLING])
+DWELL = np.array([i for i, f in enumerate(ROLLING) if f.source == "dwell"])
+SESSION = np.array([i for i, f in enumerate(ROLLING) if f.source == "session"])
+FIRST_OF_DAY = np.array([i for i, f in enumerate(ROLLING) if f.source == "day"])
 _PASSIVE = int(Kind.PASSIVE)  # to look up a member of an enumeration costs as much as an operation
 
 
@@ -54,18 +54,25 @@ def advance(records: Records, at_us: decay.Times) -> None:
     silent = at_us > records["latest_us"]
     records["checks"][silent | new] = 0
     latest = np.where(new, at_us, np.maximum(records["latest_us"], at_us))
+    periods = decay.period_of(latest) - decay.period_of(records["latest_us"])
     records["latest_us"] = latest
-    period = decay.period_of(latest)
-    moved = ~new & (period > records["period"])
-    if moved.any():
-        periods = (period - records["period"])[moved]
-        exponents = -decay.halvings(periods)
-        records["values"][moved] = np.ldexp(records["values"][moved], exponents[:, _HALF_LIFE_OF])
-        slots = records["topics"]
-        for name, hours in TOPIC_HALF_LIVES_HOURS.items():
-            shift = -(periods * (decay.PERIOD_DAYS * 24 // hours)).astype(np.int32)
-            slots[name][moved] = np.ldexp(slots[name][moved], shift[:, None])
-    records["period"] = period
+    moved = (~new & (periods > 0)).nonzero()[0]
+    if len(moved):
+        _rebase(records, moved, periods[moved])
+
+
+def _rebase(records: Records, moved: npt.NDArray[np.int64], periods: npt.NDArray[np.int64]) -> None:
+    """Let the sums and days of some records refer to what lies so many periods later."""
+    exponents = -decay.halvings(periods)
+    records["values"][moved] = np.ldexp(records["values"][moved], exponents[:, HALF_LIFE_OF])
+    slots = records["topics"]
+    for name in ("fast", "slow", "usual"):
+        halvings = periods * (decay.PERIOD_DAYS * 24 // TOPIC_HALF_LIVES_HOURS[name])
+        exponent = -halvings.astype(np.int32)[:, None]
+        slots[name][moved] = np.ldexp(slots[name][moved], exponent)
+    day = records["contacts"][moved]
+    days = np.minimum(periods * decay.PERIOD_DAYS, np.iinfo(day.dtype).max).astype(day.dtype)
+    records["contacts"][moved] = day - np.minimum(day, days[:, None])
 
 
 def add(
@@ -84,12 +91,12 @@ def add(
     records["ring_next"] = (position + 1) % RING
 
     added = weights.matrix[kind]
-    added[:, _DWELL] = batch.dwell_minutes[index, None]
-    added[:, _SESSION] = _new_session(records, batch.session_hash[index])[:, None]
+    added[:, DWELL] = batch.dwell_minutes[index, None]
+    added[:, SESSION] = _new_session(records, batch.session_hash[index])[:, None]
     # A late event of an earlier day adds none: whether that day was active is not known any more.
-    added[:, _DAY] = (engaged & (at_us // DAY > records["engaged_us"] // DAY))[:, None]
-    growth = decay.growth(at_us, records["period"])
-    records["values"] += added * growth.take(_HALF_LIFE_OF, axis=1)
+    added[:, FIRST_OF_DAY] = (engaged & (at_us // DAY > records["engaged_us"] // DAY))[:, None]
+    growth = decay.growth(at_us, decay.period_of(records["latest_us"]))
+    records["values"] += added * growth.take(HALF_LIFE_OF, axis=1)
 
     records["engaged_us"] = np.where(
         engaged, np.maximum(records["engaged_us"], at_us), records["engaged_us"]
@@ -98,7 +105,8 @@ def add(
     seen = (contact != NO_CONTACT).nonzero()[0]
     if len(seen):
         bucket = contact[seen]
-        day = (at_us[seen] // DAY).astype(np.uint16)
+        counted = decay.days_counted(at_us[seen], records["latest_us"][seen])
+        day = np.maximum(counted, 0).astype(np.uint8)
         records["contacts"][seen, bucket] = np.maximum(records["contacts"][seen, bucket], day)
 
 

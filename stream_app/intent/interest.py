@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stream_app.events.batch import TOPICS_PER_EVENT, EventBatch
 from stream_app.features import decay
 from stream_app.features.table import TOPIC_SLOT, Records
-from stream_app.intent.spikes import Spike, counts_for_spikes, find_spikes, note_visits
+from stream_app.intent.spikes import Candidates, candidates, counts_for_spikes, note_visits
 from stream_app.settings import SpikeSettings
 
 _FAST, _SLOW = 0, 2  # columns of `decay.growth`: half-lives of 1 and 28 days
@@ -18,8 +18,9 @@ _FAST, _SLOW = 0, 2  # columns of `decay.growth`: half-lives of 1 and 28 days
 
 def add_interest(
     records: Records, batch: EventBatch, index: npt.NDArray[np.int64], settings: SpikeSettings
-) -> Iterator[Spike]:
-    """Add the topics of events `index` to their records; yields the spikes they complete.
+) -> Iterator[Candidates]:
+    """Add the topics of events `index` to their records; yields what may be a spike, with
+    the position in `index` as its point.
 
     Records and columns as in `features.update`, whose functions must have been called before.
     """
@@ -37,7 +38,7 @@ def add_interest(
         chosen, slot = chosen[telling], slot[telling]
         event = index[chosen]
         slots = note_visits(records, chosen, slot, batch.at_us[event], batch.contact[event])
-        yield from find_spikes(records, chosen, slots, batch.at_us[event], settings)
+        yield candidates(records, chosen, slots, batch.at_us[event], settings)
 
 
 def _slot_of(
@@ -63,7 +64,7 @@ def _count(
     at_us: decay.Times,
 ) -> None:
     """Add an event to each slot."""
-    growth = decay.growth(at_us, records["period"][chosen])
+    growth = decay.growth(at_us, decay.period_of(records["latest_us"][chosen]))
     topics = records["topics"]
     topics["fast"][chosen, slot] += growth[:, _FAST]
     topics["slow"][chosen, slot] += growth[:, _SLOW]

@@ -15,13 +15,11 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from stream_app.changes import describe
+from stream_app.changes.accounts import accounts_at
 from stream_app.changes.types import OUTPUT_TYPES, AccountSegment, IntentSpike, SegmentChange
 from stream_app.errors import UsageError
 from stream_app.events import cloudevents
-from stream_app.features.table import ACCOUNT, Records
-from stream_app.features.values import values_at
-from stream_app.intent.scores import bands_of, scores_of
+from stream_app.features.table import is_state, records_of
 from stream_app.report.material import (
     MAX_ACCOUNTS,
     MAX_CHANGES,
@@ -140,9 +138,7 @@ async def _accounts(
     """Where the first `limit` accounts that Redis gives stand now; it keeps them in no order."""
     states: dict[str, bytes] = {}
     async for chunk in store.load(partition):
-        states.update(
-            (account, state) for account, state in chunk if len(state) == ACCOUNT.itemsize
-        )
+        states.update((account, state) for account, state in chunk if is_state(state))
         if len(states) >= limit:
             break
     kept = dict(islice(states.items(), limit))
@@ -158,25 +154,11 @@ def _standing(
     settings: Settings,
     now_us: int,
 ) -> list[AccountSegment]:
-    """As `describe.account_at`, for many accounts at once."""
-    records: Records = np.frombuffer(b"".join(states.values()), ACCOUNT)
+    records = records_of(list(states), list(states.values()))
     at_us = np.maximum(now_us, records["latest_us"])
-    values = values_at(records, at_us)
-    scores = scores_of(values, settings.scores)
-    bands = bands_of(scores, records["bands"], settings.scores)
-    return [
-        describe.account_segment(
-            account,
-            records[i],
-            values,
-            i,
-            describe.standing(scores[i], bands[i]),
-            assigner,
-            topic_names,
-            int(at_us[i]),
-        )
-        for i, account in enumerate(states)
-    ]
+    return accounts_at(
+        list(states), records, assigner, topic_names, at_us, settings.scores
+    ).payloads()
 
 
 def _versions(found: list[Snapshot], current: Snapshot | None) -> tuple[Snapshot, ...]:

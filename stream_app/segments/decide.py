@@ -14,10 +14,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from stream_app.features.table import FeatureTable, Rows
+from stream_app import native
+from stream_app.features.catalogue import MODEL_VECTOR
+from stream_app.features.table import ACCOUNT, FeatureTable, Rows, offsets_of
 from stream_app.features.values import Floats, Values
 from stream_app.intent.scores import band_of, bands_of, scores_of
-from stream_app.segments.hysteresis import NO_EVIDENCE, Pending
+from stream_app.segments.hysteresis import NO_EVIDENCE, PLAIN, Pending
 from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, Assigner
 from stream_app.settings import ScoreSettings
 
@@ -72,8 +74,9 @@ class Decisions:
     """What became of the points."""
 
     transitions: list[Transition]
+    """By point."""
     rebanded: dict[int, int]
-    """Row -> point of its latest change of a band."""
+    """Row -> point of its latest change of a band, by point."""
     scores: Floats
     """(n, 2) engagement and intent."""
     bands: npt.NDArray[np.uint8]
@@ -88,6 +91,8 @@ def decide(
     if assigner:
         _renew_anchors(table, points, assigner)
     scores = scores_of(points.values, settings)
+    if native.in_use:
+        return _decide_compiled(table, points, assigner, settings, scores)
     before = data["bands"][rows]
     bands = bands_of(scores, before, settings)
     distances = assigner.distances(points.values.vector) if assigner else None
@@ -98,7 +103,58 @@ def decide(
     out = Decisions([], {}, scores, bands)
     for row, mine in _groups(rows, restless).items():
         _walk(row, mine, table, points, distances, assigner, settings, out)
-    return out
+    rebanded = sorted(out.rebanded.items(), key=lambda item: item[1])
+    return Decisions(sorted(out.transitions, key=lambda t: t.point), dict(rebanded), scores, bands)
+
+
+def _decide_compiled(
+    table: FeatureTable,
+    points: Points,
+    assigner: Assigner | None,
+    settings: ScoreSettings,
+    scores: Floats,
+) -> Decisions:
+    bands = np.empty((len(points), 2), np.uint8)
+    found, anchors, rebanded = _rule(assigner, settings).decide(
+        *(table.data, bands, points.rows, points.at_us, points.cause, scores, points.values.vector)
+    )
+    if not found:
+        return Decisions([], dict(rebanded), scores, bands)
+    before = np.frombuffer(anchors, np.float32).reshape(len(found), -1)
+    transitions = [
+        Transition(
+            point, row, sequence, previous, current, Cause(cause), evidence_us, before[i], margin
+        )
+        for i, (point, row, sequence, previous, current, cause, evidence_us, margin) in enumerate(
+            found
+        )
+    ]
+    return Decisions(transitions, dict(rebanded), scores, bands)
+
+
+def _rule(assigner: Assigner | None, settings: ScoreSettings) -> native.compiled.Rule:
+    rules = assigner.rules if assigner else _RULES_WITHOUT_MODEL
+    limits = settings.enter, settings.leave
+    if limits not in rules:
+        rule = assigner.hysteresis if assigner else PLAIN
+        mean, factor = assigner.scaling if assigner else ([0.0] * len(MODEL_VECTOR),) * 2
+        rules[limits] = native.compiled.Rule(
+            offsets_of(ACCOUNT),
+            ACCOUNT.itemsize,
+            assigner.ids.tolist() if assigner else [],
+            assigner.centres.T.ravel().tolist() if assigner else [],
+            mean,
+            factor,
+            rule.margin,
+            rule.strong_margin,
+            rule.confirm_us,
+            list(settings.enter),
+            list(settings.leave),
+        )
+    return rules[limits]
+
+
+_RULES_WITHOUT_MODEL: dict[object, native.compiled.Rule] = {}
 
 
 def _restless(

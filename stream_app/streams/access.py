@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from stream_app.streams.topics import Role, Topic
 
-Operation = Literal["Read", "Write", "Create", "Describe"]
+Operation = Literal["Read", "Write", "Create", "Describe", "Alter"]
 """Kafka's names. Read and Write include Describe; Write includes an idempotent producer."""
 Resource = Literal["topic", "group"]
 Pattern = Literal["literal", "prefixed"]
@@ -34,6 +34,8 @@ class Principal:
 
 
 _EVERY: tuple[Role, ...] = get_args(Role)
+_GROWING: tuple[Role, ...] = ("input", "forwarded", "control")
+"""Roles of the topics that workers read, which may get more partitions."""
 
 PRINCIPALS: tuple[Principal, ...] = (
     Principal(
@@ -84,8 +86,11 @@ PRINCIPALS: tuple[Principal, ...] = (
     ),
     Principal(
         "stream-app-admin",
-        "`stream-app topics create`.",
-        dict.fromkeys(_EVERY, ("Create", "Describe")),
+        "`stream-app topics create` and `grow`.",
+        {
+            role: ("Create", "Describe", "Alter") if role in _GROWING else ("Create", "Describe")
+            for role in _EVERY
+        },
     ),
 )
 """All users, in the order in which data meets them."""

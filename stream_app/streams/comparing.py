@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from stream_app.events.instants import to_rfc3339
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import is_state, records_of
 from stream_app.streams.ports import Record
 from stream_app.streams.topics import ACCOUNT_SEGMENTS, SEGMENT_CHANGES
 
@@ -119,13 +118,13 @@ _change = msgspec.json.Decoder(_Change).decode
 
 
 def stored_of(state: bytes | None, profile: bytes | None, erased_sequence: int = 0) -> Stored:
-    """What a state and its profile say. `UNREADABLE` for a state of another size, or whose instant
-    lies outside of the calendar."""
+    """What a state and its profile say. `UNREADABLE` for a state that no worker wrote, or whose
+    instant lies outside of the calendar."""
     if state is None:
         return Stored(erased_sequence)
-    if len(state) != ACCOUNT.itemsize:
+    if not is_state(state):
         return UNREADABLE
-    record = np.frombuffer(state, ACCOUNT)[0]
+    record = records_of([""], [state])[0]
     sequence, segment = int(record["sequence"]), int(record["segment"])
     try:
         since = to_rfc3339(int(record["since_us"]))

@@ -8,8 +8,8 @@ from itertools import accumulate
 from stream_app.streams.ports import Message, Record
 
 _BATCH_BYTES = 16 * 1024 * 1024
-"""Of one batch at most. Refused records go to the store as they are, and Redis takes half a
-gigabyte in one argument; longer ones also hold it up."""
+"""Of one batch at most. Refused records go to the store as they are, and a longer commit holds up
+Redis and all who share it."""
 
 
 def size_of(record: Record | Message) -> int:
@@ -47,7 +47,10 @@ class Inbox:
 
     def add(self, records: Sequence[Record]) -> int:
         """Append records; returns their bytes."""
-        sizes = [size_of(record) for record in records]
+        sizes = [
+            size_of(record) if record.headers else len(record.value or b"") + len(record.key or b"")
+            for record in records
+        ]
         added = sum(sizes)
         self._records += records
         self._sizes += sizes
@@ -57,7 +60,9 @@ class Inbox:
     def take(self, most: int) -> list[Record]:
         """Remove and return the next batch: one record at least, `most` at most, and only so many
         that they can be committed together."""
-        count = max(1, sum(size <= _BATCH_BYTES for size in accumulate(self._sizes[:most])))
+        count = min(most, len(self._records))
+        if self.bytes > _BATCH_BYTES:
+            count = max(1, sum(size <= _BATCH_BYTES for size in accumulate(self._sizes[:most])))
         count = self._cut(self._records[:count])
         taken, self._records = self._records[:count], self._records[count:]
         self.bytes -= sum(self._sizes[:count])

@@ -150,8 +150,8 @@ async def create_topics(
     ConfigError, Unavailable
         Kafka refused, or did not answer.
     """
-    async with _admin(settings) as admin:
-        existing = await _counts(admin)
+    async with admin_client(settings) as admin:
+        existing = await counts_of(admin)
         planned = plan(topics, existing, partitions)
         brokers = len((await admin.describe_cluster())["brokers"])
         factor = replication_factor or min(3, brokers)
@@ -178,8 +178,8 @@ def plan(
     if partitions and found and partitions != found:
         raise Incompatible(
             f"{', '.join(shared)} exist with {found} partitions, not {partitions}",
-            hint=f"leave out the number, or give {found}; the number cannot change once accounts "
-            "have state",
+            hint=f"leave out the number, or give {found}; once accounts have state, only "
+            "`stream-app repartition` can change it",
         )
     count = found or partitions
     return tuple(
@@ -194,13 +194,17 @@ async def partition_counts(
 ) -> dict[str, int]:
     """Number of partitions of each of `topics` (default: all) that exists. Raises ConfigError or
     Unavailable. Never creates a topic, as asking Kafka about a single name may."""
-    async with _admin(settings) as admin:
-        counts = await _counts(admin)
+    async with admin_client(settings) as admin:
+        counts = await counts_of(admin)
     return counts if topics is None else {name: counts[name] for name in topics if name in counts}
 
 
 @asynccontextmanager
-async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(
+    settings: KafkaSettings, doing: str = "reading or creating topics"
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client of Kafka's controller, whose errors come in our words; `doing` completes "Kafka
+    failed while …"."""
     admin = AIOKafkaAdminClient(**connection(settings, "stream-app-admin"))
     try:
         await admin.start()
@@ -210,12 +214,13 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     try:
         yield admin
     except KAFKA_FAILURES as error:
-        raise translate(error, "reading or creating topics") from error
+        raise translate(error, doing) from error
     finally:
         await admin.close()
 
 
-async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def counts_of(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Number of partitions of every topic."""
     found = await admin.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == 0}
 
@@ -225,7 +230,7 @@ async def _until_visible(
 ) -> None:
     """The controller answers a little before the brokers know of a topic."""
     async with asyncio.timeout(settings.request_timeout_ms / 1_000):
-        while names - (await _counts(admin)).keys():  # noqa: ASYNC110 - Kafka has no event for it
+        while names - (await counts_of(admin)).keys():  # noqa: ASYNC110 - Kafka has no event for it
             await asyncio.sleep(0.05)
 
 

@@ -23,6 +23,7 @@ from stream_app.streams.kafka_admin import (
     translate,
     why_unreachable,
 )
+from stream_app.streams.kafka_records import keep_raw, take
 from stream_app.streams.partitioning import common_count
 from stream_app.streams.ports import Listener, Record
 
@@ -185,6 +186,7 @@ class KafkaLog:
         counts = await partition_counts(self._settings, self._topics)
         self._partitions = common_count(self._topics, counts)
         session_ms = self._settings.session_timeout_ms
+        keep_raw()
         consumer = AIOKafkaConsumer(
             **connection(self._settings, self._client_id),
             group_id=self._settings.group,
@@ -218,11 +220,9 @@ class KafkaLog:
             return {}
         try:
             # `getmany` waits for a rebalance without a limit, and the rebalance perhaps for us.
-            # It never suspends between taking records and returning them: none can be lost here.
+            # Nothing suspends between taking records and returning them: none can be lost here.
             async with asyncio.timeout(timeout_seconds + _GRACE_SECONDS):
-                fetched = await consumer.getmany(
-                    timeout_ms=int(timeout_seconds * 1_000), max_records=max_records
-                )
+                fetched = await take(consumer, max_records, timeout_seconds)
         except (TimeoutError, ConsumerStoppedError):
             return {}
         except KafkaError as error:
@@ -319,7 +319,7 @@ class KafkaLog:
             self._failure = Incompatible(
                 f"there were {self._partitions} partitions, but now "
                 + ", ".join(f"{topic} has {count}" for topic, count in changed.items()),
-                hint="partitions cannot be added once accounts have state",
+                hint="stop all workers, and move the accounts with `stream-app repartition`",
             )
 
     def _tell(self, call: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:

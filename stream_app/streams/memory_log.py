@@ -77,6 +77,14 @@ class MemoryBroker:
             raise Incompatible(f"topic {name} exists")
         self._topics[name] = [_Partition(max_records) for _ in range(partitions)]
 
+    def add_partitions(self, name: str, total: int) -> None:
+        """Give a topic empty partitions, as many as make `total`."""
+        partitions = self._partitions(name)
+        if total < len(partitions):
+            raise Incompatible(f"{name} has {len(partitions)} partitions already")
+        limit = partitions[0].limit
+        partitions += [_Partition(limit) for _ in range(total - len(partitions))]
+
     @property
     def topics(self) -> dict[str, int]:
         """Number of partitions of each topic."""
@@ -151,6 +159,11 @@ class _Group:
         self._members: list[MemoryLog] = []
         self._changed = False
         self._rebalance: asyncio.Task[None] | None = None
+
+    @property
+    def members(self) -> int:
+        """How many there are."""
+        return len(self._members)
 
     def join(self, member: MemoryLog) -> None:
         self._members.append(member)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
-from stream_app.errors import Fenced, Incompatible, Moved
+from stream_app.errors import Fenced, Moved
+from stream_app.streams.deployment import Deployment, closed
 from stream_app.streams.ports import Claim, Commit, Position
 from stream_app.streams.registry import Registry
 
@@ -26,6 +28,7 @@ class _Partition:
     names: dict[int, str] = field(default_factory=dict)
     erased: dict[str, bytes] = field(default_factory=dict)
     summary: bytes = b""
+    closed: bool = False
 
     def check_epoch(self, epoch: int) -> None:
         if epoch != self.position.epoch or epoch == 0:
@@ -39,8 +42,18 @@ class _Partition:
         return count
 
 
+@dataclass(slots=True)
+class _Whole:
+    """What all generations share."""
+
+    deployment: Deployment | None = None
+    generations: defaultdict[int, defaultdict[int, _Partition]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(_Partition))
+    )
+
+
 class MemoryStore:
-    """`StateStore` in memory.
+    """`MovableStore` in memory.
 
     Parameters
     ----------
@@ -50,8 +63,8 @@ class MemoryStore:
 
     def __init__(self, now_us: Callable[[], int] = lambda: 0) -> None:
         self._now_us = now_us
-        self._partitions: defaultdict[int, _Partition] = defaultdict(_Partition)
-        self._deployment: tuple[int, str] | None = None
+        self._whole = _Whole()
+        self._partitions = self._whole.generations[0]
         self._registry = Registry()
         self._snapshots: dict[int, bytes] = {}
         self._trainer: bytes | None = None
@@ -62,18 +75,53 @@ class MemoryStore:
     async def stop(self) -> None:
         pass
 
+    def generation(self, number: int) -> MemoryStore:
+        other = copy(self)
+        other._partitions = self._whole.generations[number]
+        return other
+
     async def register(self, partitions: int, layout: str) -> None:
-        self._deployment = self._deployment or (partitions, layout)
-        if self._deployment != (partitions, layout):
-            raise Incompatible(
-                f"the state was made for {self._deployment[0]} partitions and layout "
-                f"{self._deployment[1]}, not for {partitions} and {layout}"
-            )
+        if (stored := self._whole.deployment) is None:
+            stored = self._whole.deployment = Deployment(partitions=partitions, layout=layout)
+        stored.check(partitions, layout)
+        self._partitions = self._whole.generations[stored.generation]
 
     async def deployment(self) -> tuple[int, str] | None:
-        return self._deployment
+        if (stored := self._whole.deployment) is None:
+            return None
+        self._partitions = self._whole.generations[stored.generation]
+        return stored.partitions, stored.layout
+
+    async def deployed(self) -> Deployment | None:
+        return self._whole.deployment
+
+    async def redeploy(self, expected: Deployment, changed: Deployment) -> bool:
+        if self._whole.deployment != expected:
+            return False
+        self._whole.deployment = changed
+        return True
 
     async def claim(self, partition: int, owner: str) -> Claim:  # noqa: ARG002
+        if self._partitions[partition].closed:
+            raise closed(partition)
+        return self._claim(partition)
+
+    async def close(self, partition: int, owner: str) -> Claim:  # noqa: ARG002
+        self._partitions[partition].closed = True
+        return self._claim(partition)
+
+    async def reopen(self, partition: int) -> None:
+        self._partitions[partition].closed = False
+
+    async def size(self, partition: int) -> int:
+        return len(self._partitions[partition].states)
+
+    async def clear(self, partition: int) -> None:
+        before = self._partitions[partition]
+        position = Position(epoch=before.position.epoch)
+        self._partitions[partition] = _Partition(position, closed=before.closed)
+
+    def _claim(self, partition: int) -> Claim:
         stored = self._partitions[partition]
         epoch = max(stored.position.epoch + 1, self._now_us())
         stored.position = replace(stored.position, epoch=epoch)

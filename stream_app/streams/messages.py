@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from stream_app.changes.accounts import Told
 from stream_app.changes.types import (
     OUTPUT_TYPES,
     SEGMENT_STEPS,
@@ -19,11 +20,11 @@ from stream_app.changes.types import (
     SegmentChange,
     SegmentRef,
 )
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events import cloudevents
 from stream_app.events.control import Control, EraseContact
 from stream_app.events.decode import Pseudonyms, Rejection
-from stream_app.events.instants import parse
+from stream_app.events.instants import parse, to_rfc3339
 from stream_app.events.types import Event
 from stream_app.segments.snapshot import Lineage, Snapshot
 from stream_app.streams import topics
@@ -31,6 +32,10 @@ from stream_app.streams.ports import Message, Record
 from stream_app.streams.registry import Activation
 
 _encode = msgspec.json.Encoder().encode
+_HEADERS = {
+    payload: cloudevents.Template(type_, "application/json")
+    for payload, type_ in OUTPUT_TYPES.items()
+}
 
 _MIB = 1024 * 1024
 _KEY_BYTES, _HEADERS_BYTES, _VALUE_BYTES = _MIB // 4, _MIB, 6 * _MIB
@@ -44,13 +49,17 @@ class Messages:
 
     def __init__(self, topic_prefix: str, pseudonyms: Pseudonyms) -> None:
         self._prefix = topic_prefix
+        self._account_segments = topic_prefix + topics.ACCOUNT_SEGMENTS.name
         self._pseudonyms = pseudonyms
 
-    def of(self, effects: Effects) -> list[Message]:
-        """What a step leads to, in order; changes and spikes before where accounts stand."""
+    def of(self, effects: Effects, accounts: Sequence[Told] | None = None) -> list[Message]:
+        """What a step leads to, in order; changes and spikes before where accounts stand.
+
+        `accounts` is `effects.told()`, for who has it already.
+        """
         messages = [self._change(change) for change in effects.changes]
         messages += [self._spike(spike) for spike in effects.spikes]
-        messages += [self._account(account) for account in effects.accounts.values()]
+        messages += map(self._account, effects.told() if accounts is None else accounts)
         messages += [self._gone(account) for account in effects.gone]
         return messages
 
@@ -60,7 +69,7 @@ class Messages:
             topics.ACCOUNT_FEATURES,
             sample,
             f"{sample.account_id}@{sample.at}",
-            parse(sample.at),
+            sample.at,
             sample.account_id,
         )
 
@@ -70,7 +79,7 @@ class Messages:
             topics.SEGMENT_MODELS,
             snapshot,
             f"model:{snapshot.version}",
-            parse(snapshot.created_at),
+            to_rfc3339(parse(snapshot.created_at)),
             "model",
         )
 
@@ -88,7 +97,7 @@ class Messages:
                 occurred_at=activation.at,
             ),
             f"model:activated:{activation.number}",
-            parse(activation.at),
+            to_rfc3339(parse(activation.at)),
             "model",
         )
 
@@ -100,7 +109,7 @@ class Messages:
                 topics.SEGMENT_MODELS,
                 _step(snapshot, step, names, at),
                 f"model:{snapshot.version}:{step.kind}:{step.segment}",
-                parse(at),
+                to_rfc3339(parse(at)),
                 "model",
             )
             for step in snapshot.lineage
@@ -149,7 +158,7 @@ class Messages:
             topics.SEGMENT_CHANGES,
             change,
             f"{change.account_id}:{change.sequence}",
-            parse(change.occurred_at),
+            change.occurred_at,
             change.account_id,
         )
 
@@ -158,30 +167,34 @@ class Messages:
             topics.INTENT_SPIKES,
             spike,
             f"{spike.account_id}:spike:{spike.number}",
-            parse(spike.occurred_at),
+            spike.occurred_at,
             spike.account_id,
         )
 
-    def _account(self, account: AccountSegment) -> Message:
+    def _account(self, account: Told) -> Message:
         # Late events move scores without moving `as_of`, so the content itself makes the id.
-        digest = sha256(_encode(account)).hexdigest()[:16]
-        return self._event(
-            topics.ACCOUNT_SEGMENTS,
-            account,
-            f"{account.account_id}:{account.sequence}:{digest}",
-            parse(account.as_of),
-            account.account_id,
+        digest = sha256(account.value).hexdigest()[:16]
+        key = account.account_id.encode()
+        headers = _HEADERS[AccountSegment](
+            f"{account.account_id}:{account.sequence}:{digest}", account.as_of, key
         )
+        return Message(self._account_segments, key, account.value, headers)
 
     def _gone(self, account: str) -> Message:
         """A tombstone: compaction removes what was published of the account before."""
-        return Message(self._prefix + topics.ACCOUNT_SEGMENTS.name, account.encode(), None)
+        return Message(self._account_segments, account.encode(), None)
 
     def _event(
-        self, topic: topics.Topic, payload: Any, id_: str, time_us: int, subject: str
+        self,
+        topic: topics.Topic,
+        payload: msgspec.Struct,
+        id_: str,
+        time: str,
+        subject: str,
     ) -> Message:
-        headers = cloudevents.headers(OUTPUT_TYPES[type(payload)], id_, time_us, subject)
-        return Message(self._prefix + topic.name, subject.encode(), _encode(payload), headers)
+        key = subject.encode()
+        headers = _HEADERS[type(payload)](id_, time.encode(), key)
+        return Message(self._prefix + topic.name, key, _encode(payload), headers)
 
 
 def _step(snapshot: Snapshot, step: Lineage, names: Mapping[int, str], at: str) -> msgspec.Struct:

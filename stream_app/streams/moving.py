@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from stream_app.engine import Engine
-from stream_app.features.table import ACCOUNT, FeatureTable
+from stream_app.features.table import FeatureTable, is_state
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import UNSEGMENTED, Assigner, Snapshot
 from stream_app.settings import Settings
@@ -71,7 +71,7 @@ async def moves(
     compared = Assigner(before, rule), Assigner(again, at_once), Assigner(after, at_once)
     for partition in range(partitions):
         async for chunk in store.load(partition):
-            readable = [(id_, state) for id_, state in chunk if len(state) == ACCOUNT.itemsize]
+            readable = [(id_, state) for id_, state in chunk if is_state(state)]
             found.unreadable += len(chunk) - len(readable)
             if readable:
                 _count(engine, dict(readable), *compared, found)

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -28,11 +28,12 @@ from stream_app.errors import (
 )
 from stream_app.events.instants import SECOND
 from stream_app.streams.backoff import Backoff
-from stream_app.streams.inbox import Inbox
+from stream_app.streams.inbox import Inbox, size_of
 from stream_app.streams.metrics import Metrics
 from stream_app.streams.models import Models
 from stream_app.streams.pace import Pace
 from stream_app.streams.ports import (
+    Claim,
     Clock,
     Commit,
     EventLog,
@@ -47,8 +48,13 @@ from stream_app.streams.relay import Relay
 
 log = logging.getLogger(__name__)
 
+_SENDING_SECONDS = 0.003
+"""How long a commit is given to look and to be sent before the event loop is busy with the next
+batch. Where that is not enough, Redis writes after that batch instead of meanwhile."""
+
 _to_entry = msgspec.msgpack.Encoder().encode
-_from_entry = msgspec.msgpack.Decoder(Message).decode
+from_entry = msgspec.msgpack.Decoder(Message).decode
+"""The message of an outbox entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,9 @@ class Context:
     pace: Pace
     taken: Callable[[], None]
     """Called when a partition has taken records from its inbox."""
+    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while accounts are loaded. Loading is work, so two at a time would both take twice as
+    long, and have twice as much on its way in memory."""
 
 
 class _EngineFailed(Exception):
@@ -189,8 +198,9 @@ class Partition:
                         await self._wake.wait()
                         self._quiet.clear()
                     continue
-                await self._commit(work)
-                backoff.reset()
+                while work is not None:
+                    work = await self._carry_out(work)
+                    backoff.reset()
         finally:
             relay.cancel()
             await asyncio.wait({relay})
@@ -200,20 +210,15 @@ class Partition:
         began = context.clock.monotonic()
         claim = await context.store.claim(self.number, context.owner)
         await context.models.refresh(anew=True)
-        processor = self._new_processor()
-        processor.table.topic_names = dict(claim.names)
-        processor.remember(claim.erased)
-        async for chunk in context.store.load(self.number):
-            processor.put([account for account, _ in chunk], [state for _, state in chunk])
-            await asyncio.sleep(0)  # heartbeats share the loop
-        processor.recount(claim.summary)
+        async with context.loading:
+            processor = await self._loaded(claim)
         self._processor, self._position = processor, claim.position
         await self._check_still_mine()  # else the accounts may be a later owner's
         self._relay = self._new_relay(claim.position.outbox_first)
         self._outbox_next = claim.position.outbox_first + len(claim.outbox)
         if claim.outbox:
             log.info("partition %d: publishing %d outbox entries", self.number, len(claim.outbox))
-            self._relay.put([_from_entry(entry) for entry in claim.outbox], self._outbox_next)
+            self._relay.put([from_entry(entry) for entry in claim.outbox], self._outbox_next)
         self._recheck = False
         await self._start_reading()
         took = context.clock.monotonic() - began
@@ -226,6 +231,16 @@ class Partition:
             len(processor.table),
             took,
         )
+
+    async def _loaded(self, claim: Claim) -> Processor:
+        processor = self._new_processor()
+        processor.table.topic_names = dict(claim.names)
+        processor.remember(claim.erased)
+        async for chunk in self._context.store.load(self.number):
+            processor.put([account for account, _ in chunk], [state for _, state in chunk])
+            await asyncio.sleep(0)  # heartbeats share the loop
+        processor.recount(claim.summary)
+        return processor
 
     async def _start_reading(self) -> None:
         stored = self._position.offsets
@@ -372,8 +387,39 @@ class Partition:
         # Should entries be back that were trimmed before, they are trimmed again.
         self._position = replace(self._position, outbox_first=stored.outbox_first)
 
+    async def _carry_out(self, work: Work) -> Work | None:
+        """Commit; where many records wait, apply the next batch meanwhile, and return what comes of
+        it. Memory is then one batch ahead of the store, but nothing of that batch is sent before
+        the store has this one; should it refuse, memory is dropped as always."""
+        if not self._may_run_ahead():
+            await self._commit(work)
+            return None
+        commit = asyncio.create_task(self._commit(work))
+        try:
+            await asyncio.wait({commit}, timeout=_SENDING_SECONDS)
+            ahead = self._process(self._take()) if self._may_run_ahead() else None
+        except _EngineFailed:
+            await commit  # else its records would be applied one by one too
+            raise
+        except BaseException:
+            commit.cancel()
+            raise
+        await commit
+        return ahead
+
+    def _may_run_ahead(self) -> bool:
+        """Whether the next thing to do is another batch of events, and a large one."""
+        worker, pipeline = self._context.pipeline.settings.worker, self._context.pipeline
+        return (
+            len(self.inbox) >= worker.ahead_records
+            and not (self._paused or self._recheck or self._ticked or self._silent_until_us)
+            and self.inbox.first.topic != pipeline.control_topic
+            and not self._relay.full(worker.outbox_limit, worker.outbox_limit_bytes)
+        )
+
     async def _commit(self, work: Work) -> None:
         context, expected = self._context, self._position
+        entries = [_to_entry(message) for message in work.outbox]
         commit = Commit(
             expected=expected,
             offsets={**expected.offsets, **work.offsets},
@@ -382,7 +428,7 @@ class Partition:
             states=work.states,
             profiles=work.profiles,
             removed=work.removed,
-            outbox=[_to_entry(message) for message in work.outbox],
+            outbox=entries,
             names=work.names,
             erased=work.erased,
             summary=work.summary,
@@ -400,6 +446,7 @@ class Partition:
             self._outbox_next,
             began,
             [c.lag_ms / 1_000 for c in work.effects.changes if _is_prompt(c)],
+            sum(map(len, entries)) + sum(map(size_of, work.samples)),
         )
         self._count(work)
 
@@ -437,8 +484,8 @@ class Partition:
             metrics.dead_letters.labels(reason).inc(count)
         for kind, count in effects.controls.items():
             metrics.controls.labels(kind).inc(count)
-        for change in effects.changes:
-            metrics.changes.labels(change.reason).inc()
+        for reason, count in Counter(change.reason for change in effects.changes).items():
+            metrics.changes.labels(reason).inc(count)
 
     def _note(self, error: Exception) -> None:
         """Say what happened, and remember a record that the engine fails on."""

@@ -40,6 +40,6 @@ def common_count(topics: Sequence[str], counts: Mapping[str, int]) -> int:
         raise Incompatible(
             f"the consumed topics must have the same number of partitions, but {found}",
             hint="Kafka can only add partitions: give all of them the largest number, before the "
-            "first start (later it would move accounts away from their state)",
+            "first start; later `stream-app repartition` does that and moves the accounts, too",
         )
     return counts[topics[0]]

@@ -212,15 +212,18 @@ class StateStore(Protocol):
 
     async def register(self, partitions: int, layout: str) -> None:
         """Remember the number of partitions and the state layout at the first start; at later
-        starts raise `Incompatible` when either differs."""
+        starts raise `Incompatible` when either differs, or while the state is being moved to
+        another number of partitions (`deployment.py`). From here on, calls that name a partition
+        mean those that are in use now."""
 
     async def deployment(self) -> tuple[int, str] | None:
-        """What `register` remembered: (partitions, layout); None: nothing yet."""
+        """What is remembered: (partitions, layout); None: nothing yet. Calls that name a partition
+        mean these, as after `register`."""
 
     async def claim(self, partition: int, owner: str) -> Claim:
         """Take ownership: raise the epoch, so that every earlier owner is fenced, and read
         what a new owner needs. `owner` is kept for displays. Raises `Fenced` when somebody else
-        claimed it before all was read."""
+        claimed it before all was read, `Incompatible` when it was closed for good."""
 
     def load(self, partition: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         """All (account id, state) of a partition in chunks of bounded size, each at least once.

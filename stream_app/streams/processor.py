@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from stream_app.control import Controls
-from stream_app.engine import Effects, Engine
+from stream_app.effects import Effects
+from stream_app.engine import Engine
 from stream_app.errors import Incompatible
-from stream_app.events.batch import Columns
-from stream_app.events.control import Control
+from stream_app.events.batch import Columns, Texts
 from stream_app.events.decode import (
     ControlDecoder,
-    Decoded,
     Decoder,
     Pseudonyms,
     Reason,
     Rejection,
 )
 from stream_app.events.instants import DAY
-from stream_app.events.types import ContentDownload, EmailEngagement, Event, WebsiteVisit
+from stream_app.events.reading import Reader
+from stream_app.events.types import ContentDownload, EmailEngagement, WebsiteVisit
 from stream_app.features import silence
 from stream_app.features.table import Erased, FeatureTable, digest_of
 from stream_app.features.values import Floats, values_at
@@ -36,12 +36,17 @@ from stream_app.streams.messages import Messages
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Message, Record
 
-_E = TypeVar("_E", bound=Event | Control)
+_encode = msgspec.json.Encoder().encode
 
 _Applied = tuple[Effects, list[Rejection], list[Message]]
 """What records lead to, what was refused of them, and what is passed on."""
 
 _FAILED = Rejection(0, Reason.UNPROCESSABLE, "applying the record failed")
+
+
+_SAMPLES_OF_SILENCE = 100
+"""Training vectors of a portion of the sweep at most. Where a million accounts are due at once they
+would come faster than anybody can learn from them, and cost more than all decisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Work:
     offsets: Mapping[str, int]
     """Next offset of each topic that had records."""
     model_version: int
-    states: list[tuple[str, bytes]]
+    states: Sequence[tuple[str, bytes]]
     profiles: list[tuple[str, bytes]]
     removed: list[str]
     """Accounts that are to go."""
@@ -120,17 +125,17 @@ class Pipeline:
         )
         self.control_topic = prefix + topics.ACCOUNT_CONTROL.name
         self.columns = Columns(pseudonyms)
+        self.reader = Reader(self.decoder, self.columns)
         self.controls = Controls(self.columns, settings.scores)
         self.messages = Messages(prefix, pseudonyms)
         self.engine = Engine(settings)
 
     def cut(self, records: Sequence[Record]) -> int:
         """How many of these records make a batch: control events, or none of them."""
-        control = records[0].topic == self.control_topic
-        for count, record in enumerate(records):
-            if (record.topic == self.control_topic) != control:
-                return count
-        return len(records)
+        topic = self.control_topic
+        control = records[0].topic == topic
+        others = (i for i, record in enumerate(records) if (record.topic == topic) != control)
+        return next(others, len(records))
 
 
 class Processor:
@@ -202,22 +207,22 @@ class Processor:
         self, records: Sequence[Record], assigner: Assigner | None, now_us: int
     ) -> _Applied:
         pipeline = self._pipeline
-        decoded = pipeline.decoder.decode(records, now_us)
-        self._notice_time(records, decoded)
-        foreign = [pipeline.messages.forward(event) for event in self._take_foreign(decoded)]
-        events, times_us = decoded.events, decoded.times_us
-        if not events:
-            return Effects(np.empty(0, np.int64)), decoded.rejections, foreign
-        batch = pipeline.columns(events, times_us)
-        effects = pipeline.engine.step(self.table, batch, assigner, now_us)
-        return effects, decoded.rejections, foreign
+        read = pipeline.reader.read(records, now_us, self._foreign)
+        for topic, median_us in read.reached_us.items():
+            self._reached_us[topic] = max(self._reached_us.get(topic, 0), median_us)
+        foreign = [pipeline.messages.forward(event) for event in read.foreign]
+        if not len(read.batch):
+            return Effects(np.empty(0, np.int64)), read.rejections, foreign
+        effects = pipeline.engine.step(self.table, read.batch, assigner, now_us)
+        return effects, read.rejections, foreign
 
     def _apply_controls(
         self, records: Sequence[Record], assigner: Assigner | None, now_us: int
     ) -> _Applied:
         pipeline = self._pipeline
         decoded = pipeline.control_decoder.decode(records, now_us)
-        foreign = [pipeline.messages.redirect(event) for event in self._take_foreign(decoded)]
+        theirs = decoded.take(set(self._foreign([event.account_id for event in decoded.events])))
+        foreign = [pipeline.messages.redirect(event) for event in theirs]
         effects = pipeline.controls.apply(
             self.table, decoded.events, decoded.times_us, assigner, now_us
         )
@@ -229,9 +234,8 @@ class Processor:
 
     def unchecked(self, assigner: Assigner | None) -> int:
         """Accounts that perhaps were not looked at under this model."""
-        version = assigner.snapshot.version if assigner else 0
-        table = self.table
-        return len(table) - (table.unchecked_from if table.model_version == version else 0)
+        self.table.notice_model(assigner.snapshot.version if assigner else 0)
+        return len(self.table) - self.table.unchecked_from
 
     def due(self, until_us: int) -> bool:
         """Whether silence may have moved somebody."""
@@ -249,7 +253,7 @@ class Processor:
         default as many, under another model."""
         limit = limit or self._pipeline.settings.worker.sweep_accounts
         effects = self._pipeline.engine.sweep(
-            self.table, until_us, assigner, now_us, limit, of_model
+            self.table, until_us, assigner, now_us, limit, of_model, _SAMPLES_OF_SILENCE
         )
         return self._work(effects, assigner, now_us, offsets={}, before=[])
 
@@ -266,9 +270,8 @@ class Processor:
 
     def segments_of(self, accounts: Iterable[str]) -> list[int]:
         """Segment ids of those of these accounts that are here and have one."""
-        known = self.table.rows
-        rows = [known[account] for account in accounts if account in known]
-        found: list[int] = self.table.live["segment"][rows].tolist()
+        rows = self.table.find(list(accounts))
+        found: list[int] = self.table.live["segment"][rows[rows >= 0]].tolist()
         return [segment for segment in found if segment != NO_SEGMENT]
 
     def sample(self, limit: int, now_us: int) -> Floats:
@@ -279,27 +282,13 @@ class Processor:
         records = self.table.take(rows)
         return values_at(records, np.maximum(records["latest_us"], now_us)).vector
 
-    def _notice_time(self, records: Sequence[Record], decoded: Decoded[Event]) -> None:
-        times: defaultdict[str, list[int]] = defaultdict(list)
-        for index, at_us in zip(decoded.indices, decoded.times_us, strict=True):
-            times[records[index].topic].append(at_us)
-        for topic, found in times.items():
-            median_us = sorted(found)[len(found) // 2]
-            self._reached_us[topic] = max(self._reached_us.get(topic, 0), median_us)
+    def _foreign(self, accounts: Texts) -> list[int]:
+        """Positions of accounts that belong to other partitions."""
+        unknown = np.flatnonzero(self.table.find(accounts) < 0).tolist()
+        return [i for i in unknown if not self._is_mine(accounts[i])]
 
-    def _is_mine(self, event: _E) -> bool:
-        return partition_of(event.account_id.encode(), self._partitions) == self._partition
-
-    def _take_foreign(self, decoded: Decoded[_E]) -> list[_E]:
-        """Remove the events of accounts that belong to other partitions."""
-        known = self.table.rows
-        return decoded.take(
-            {
-                i
-                for i, event in enumerate(decoded.events)
-                if event.account_id not in known and not self._is_mine(event)
-            }
-        )
+    def _is_mine(self, account: str) -> bool:
+        return partition_of(account.encode(), self._partitions) == self._partition
 
     def _split(self, records: Sequence[Record]) -> tuple[Sequence[Record], list[Record]]:
         """Records to read, and those that this program failed on before."""
@@ -319,20 +308,20 @@ class Processor:
         **counts: Any,
     ) -> Work:
         messages, segments = self._pipeline.messages, self._pipeline.settings.segments
-        encode = msgspec.json.encode
+        accounts = effects.told()
         self._note_day(now_us)
         self._count(effects)
         return Work(
             offsets=offsets,
             model_version=assigner.snapshot.version if assigner else 0,
-            states=list(self.table.pack(effects.touched)),
-            profiles=[(id_, encode(account)) for id_, account in effects.accounts.items()],
+            states=self.table.pack(effects.touched),
+            profiles=[(told.account_id, told.value) for told in accounts],
             removed=effects.gone,
-            erased=[(digest, encode(past)) for digest, past in effects.erased.items()],
+            erased=[(digest, _encode(past)) for digest, past in effects.erased.items()],
             names=list(effects.new_topics.items()),
-            outbox=before + messages.of(effects),
+            outbox=before + messages.of(effects, accounts),
             samples=[messages.sample(s) for s in effects.samples] if segments.train else [],
-            summary=encode(self.summary(now_us)),
+            summary=_encode(self.summary(now_us)),
             effects=effects,
             **counts,
         )

@@ -1,29 +1,30 @@
-"""Single commands to Redis: each ends with its own answer or an error of ours.
+"""Single commands to Redis, and transactions: each ends with its own answer or an error of ours.
 
 redis-py's client is not used above its connections, for two reasons. It repeats a command after a
 lost connection, which must not happen to a write whose outcome is unknown. And a cancelled call
 could leave its answer on the connection for the next caller (redis-py issues 2624 and 2665). Here
 a call runs in a task that cancellation of the caller does not reach: it takes a connection, sends
-once, reads the answer, and closes the connection unless the answer was read.
+what changes something once, and closes the connection unless all answers were read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext, SSLError
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
-from redis.asyncio.connection import BlockingConnectionPool, Connection, parse_url
+from redis.asyncio.connection import Connection, parse_url
 from redis.crc import key_slot
 
-from stream_app.errors import ConfigError, OutcomeUnknown, Unavailable
+from stream_app.errors import ConfigError, Incompatible, OutcomeUnknown, Unavailable
 from stream_app.settings import RedisSettings
+from stream_app.streams.redis_connections import Command, Connections, packed
 from stream_app.streams.redis_errors import REFUSALS, refusal
 from stream_app.streams.tls import tls_context
 
@@ -51,17 +52,90 @@ class Script:
         return cls(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
+class _Exchange(Protocol):
+    """What is said on one connection, and heard."""
+
+    name: str
+    """Of the command that is being answered."""
+    writes: bool
+    """Whether it may have changed something, should there be no answer."""
+
+    async def with_(self, connection: Any) -> Any:
+        """Leaves nothing on the connection to be read, or raises something that is no refusal, or
+        disconnects."""
+
+
+class _Single:
+    def __init__(self, command: Command, writes: bool) -> None:
+        self.name, self.writes, self._command = str(command[0]), writes, command
+
+    async def with_(self, connection: Any) -> Any:
+        await connection.send_packed_command(packed(self._command))
+        return await connection.read_response()
+
+
+class _Transaction:
+    """`MULTI` goes out with the look, not with the writes: were it refused, these would be carried
+    out one by one. On any trouble the connection is closed, and all is as if nothing was said."""
+
+    def __init__(
+        self,
+        watched: Sequence[str],
+        look: Command,
+        decide: Callable[[Any], Sequence[Command]],
+    ) -> None:
+        self.name, self.writes = "WATCH", False
+        self._look: list[Command] = [("WATCH", *watched), look, ("MULTI",)]
+        self._decide = decide
+
+    async def with_(self, connection: Any) -> bool:
+        self.name, self.writes = "WATCH", False  # it may be tried again at another node
+        try:
+            _, found, _ = await _answers(connection, self._look)
+            writes = self._decide(found)
+            self.name, self.writes = "EXEC", True
+            *_, done = await _answers(connection, [*writes, ("EXEC",)])
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        for answer in done or ():
+            # Redis refuses before it begins, except what it cannot know then: a key of another
+            # kind, which who watches it has seen, or a right that was taken away just now.
+            if isinstance(answer, Exception):
+                raise Incompatible(
+                    f"Redis carried out only a part of a transaction: {answer}",
+                    hint="give the Redis user its rights back, and Redis a copy from before",
+                )
+        return done is not None
+
+
+async def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """Send all at once. Raises the first error among the answers when all of them are read."""
+    await connection.send_packed_command(packed(*commands))
+    answers: list[Any] = []
+    refused: redis_errors.ResponseError | None = None
+    for _ in commands:
+        try:
+            answers.append(await connection.read_response())
+        except redis_errors.ResponseError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return answers
+
+
 class RedisCalls:
     """Connections to one Redis, or to the nodes of one Redis Cluster."""
 
     def __init__(self, settings: RedisSettings) -> None:
         self._options = _connection_options(settings)
         self._secret = str(self._options.get("password") or "")
-        self._pools: dict[Address | None, Any] = {}
+        self._timeout_seconds = settings.timeout_seconds
+        self._nodes: dict[Address | None, Connections] = {}
         self._routes: dict[int, Address] = {}
         self._running: set[asyncio.Task[Any]] = set()
         try:
-            self._pool(None).make_connection()
+            self._connections_to(None)
         except (TypeError, ValueError, redis_errors.RedisError):
             # Their messages repeat parts of the URL.
             raise _bad_url("it has an option that does not exist or does not fit") from None
@@ -74,8 +148,8 @@ class RedisCalls:
     async def stop(self) -> None:
         """Wait for what is under way (each call has its own time limit), then disconnect."""
         await asyncio.gather(*self._running, return_exceptions=True)
-        for pool in self._pools.values():
-            await pool.disconnect()
+        for connections in self._nodes.values():
+            await connections.disconnect()
 
     async def script(
         self, script: Script, keys: Sequence[str], *args: Any, write: bool = True
@@ -101,7 +175,28 @@ class RedisCalls:
         ConfigError, Incompatible
             Redis refuses, and waiting does not help.
         """
-        task = asyncio.create_task(self._follow(key, command, write))
+        return await self._shielded(key, _Single(command, write))
+
+    async def transaction(
+        self, look: Script, keys: Sequence[str], decide: Callable[[Any], Sequence[Command]]
+    ) -> bool:
+        """Send the commands that `decide` makes of what `look` returns of `keys`, to be carried out
+        together or not at all. All of them concern the node that has these keys.
+
+        Returns whether they were; if not, one of the keys changed meanwhile. Raises what `decide`
+        raises, and else as `call` does.
+        """
+        by_hash, in_full = (
+            _Transaction(keys, (*script, len(keys), *keys), decide)
+            for script in (("EVALSHA", look.sha), ("EVAL", look.source))
+        )
+        try:
+            return bool(await self._shielded(keys[0], by_hash))
+        except redis_errors.NoScriptError:
+            return bool(await self._shielded(keys[0], in_full))
+
+    async def _shielded(self, key: str, exchange: _Exchange) -> Any:
+        task = asyncio.create_task(self._follow(key, exchange))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -111,12 +206,12 @@ class RedisCalls:
         if not task.cancelled():
             task.exception()  # seen, so that nobody warns when the caller has gone
 
-    async def _follow(self, key: str, command: Sequence[Any], write: bool) -> Any:
+    async def _follow(self, key: str, exchange: _Exchange) -> Any:
         """Send to the node that has `key`. A redirected command was not carried out."""
         for _ in range(_MAX_REDIRECTS):
             address = self._routes.get(key_slot(key.encode())) if self._routes else None
             try:
-                return await self._exchange(address, command, write)
+                return await self._exchange(address, exchange)
             except redis_errors.MovedError as moved:
                 known = address[0] if address else str(self._options.get("host", "localhost"))
                 self._routes[moved.slot_id] = (moved.host or known, moved.port)
@@ -125,10 +220,10 @@ class RedisCalls:
                 raise
         raise Unavailable(f"{self._where(None)} keeps sending us from node to node")
 
-    async def _exchange(self, address: Address | None, command: Sequence[Any], write: bool) -> Any:
-        pool = self._pool(address)
+    async def _exchange(self, address: Address | None, exchange: _Exchange) -> Any:
+        connections = self._connections_to(address)
         try:
-            connection = await pool.get_connection()
+            connection = await connections.take()
         except REFUSALS as error:
             raise refusal(error, self._text(error), self._where(address)) from None
         except (redis_errors.RedisError, OSError) as error:
@@ -140,31 +235,32 @@ class RedisCalls:
                 else "start Redis, or correct STREAM_APP_REDIS__URL",
             ) from None
         try:
-            await connection.send_command(*command)
-            return await connection.read_response()
+            async with asyncio.timeout(self._timeout_seconds):
+                return await exchange.with_(connection)
         except (redis_errors.MovedError, redis_errors.NoScriptError):
             raise
         except REFUSALS as error:
             raise refusal(error, self._text(error), self._where(address)) from None
         except (redis_errors.RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
-            kind = OutcomeUnknown if write else Unavailable
+            kind = OutcomeUnknown if exchange.writes else Unavailable
             raise kind(
-                f"{self._where(address)} gave no answer to {command[0]}: {self._text(error)}",
+                f"{self._where(address)} gave no answer to {exchange.name}: {self._text(error)}",
                 hint="look whether Redis is busy or stopped; a worker tries again by itself",
             ) from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            connections.put_back(connection)
 
-    def _pool(self, address: Address | None) -> Any:
-        pool = self._pools.get(address)
-        if pool is None:
+    def _connections_to(self, address: Address | None) -> Connections:
+        connections = self._nodes.get(address)
+        if connections is None:
             node = {} if address is None else {"host": address[0], "port": address[1]}
-            pool = self._pools[address] = BlockingConnectionPool(**{**self._options, **node})
-        return pool
+            connections = Connections({**self._options, **node}, self._timeout_seconds)
+            self._nodes[address] = connections
+        return connections
 
     def _where(self, address: Address | None) -> str:
         path = self._options.get("path")
@@ -205,10 +301,9 @@ def _connection_options(settings: RedisSettings) -> dict[str, Any]:
         "retry": None,
         "retry_on_timeout": False,
         "retry_on_error": [],
-        "socket_timeout": settings.timeout_seconds,
+        "socket_timeout": None,  # each call has one limit; redis-py would make a task for its own
         "socket_connect_timeout": settings.timeout_seconds,
         "socket_read_size": _READ_BYTES,
-        "timeout": settings.timeout_seconds,
     }
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import msgspec
 
 from stream_app.errors import Incompatible
-from stream_app.streams.redis_arrays import array
 from stream_app.streams.redis_calls import RedisCalls, Script
 from stream_app.streams.registry import NEWEST_KEPT, Registry
 
@@ -79,7 +78,7 @@ class RedisModels:
                 msgspec.json.encode(written),
                 *(snapshot or ("", "")),
                 trainer or b"",
-                array(str(version) for version in dropped),
+                *dropped,
             )
         )
 

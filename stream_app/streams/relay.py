@@ -27,7 +27,7 @@ class _Parcel:
 
     messages: Sequence[Message]
     size: int
-    """Bytes of its messages."""
+    """Bytes that they take, about."""
     outbox_next: int
     """Index after the last of its outbox entries: what may be trimmed once it is acknowledged."""
     decided: float
@@ -67,9 +67,14 @@ class Relay:
         outbox_next: int,
         decided: float = 0.0,
         lags_seconds: Sequence[float] = (),
+        size: int | None = None,
     ) -> None:
-        """Publish these messages after all earlier ones. Call only when they are committed."""
-        size = sum(map(size_of, messages))
+        """Publish these messages after all earlier ones. Call only when they are committed.
+
+        `size` is for who knows the bytes of the messages, or of their outbox entries.
+        """
+        if size is None:
+            size = sum(map(size_of, messages))
         self._parcels.append(_Parcel(messages, size, outbox_next, decided, lags_seconds))
         self.pending += len(messages)
         self.pending_bytes += size

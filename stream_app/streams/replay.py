@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,25 +13,28 @@ from typing import BinaryIO, Self
 import msgspec
 import numpy as np
 
-from stream_app.changes import describe
+from stream_app.changes.accounts import accounts_at
 from stream_app.changes.types import AccountSegment, DeadLetter
 from stream_app.control import Controls
-from stream_app.engine import Effects, Engine
-from stream_app.events.batch import Columns
+from stream_app.effects import Effects
+from stream_app.engine import Engine
+from stream_app.events.batch import Columns, EventBatch
 from stream_app.events.control import Control
 from stream_app.events.decode import Pseudonyms, Rejection
 from stream_app.events.instants import parse, to_rfc3339
-from stream_app.events.types import Event
 from stream_app.features.table import FeatureTable
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot, write_snapshot
 from stream_app.segments.trainer import Trainer
 from stream_app.settings import Settings
-from stream_app.streams.mixed import MixedDecoder
+from stream_app.streams.mixed import MixedReader
 
 _SWEEP_LIMIT = 20_000
 _STEP_BYTES = 16 * 1024 * 1024
 """Of the lines of a step, at which it is full: a line may have 8 MiB."""
+
+_DESCRIBED_AT_ONCE = 4_096
+"""Accounts, to bound memory."""
 
 
 class SegmentSize(msgspec.Struct, frozen=True):
@@ -122,10 +124,10 @@ class Replay:
 
     def __post_init__(self) -> None:
         inputs = self.settings.input
-        self._decoder = MixedDecoder(inputs)
-        self._columns = Columns(Pseudonyms(inputs.contact_hash_key.get_secret_value().encode()))
+        columns = Columns(Pseudonyms(inputs.contact_hash_key.get_secret_value().encode()))
+        self._reader = MixedReader(inputs, columns)
         self._engine = Engine(self.settings)
-        self._controls = Controls(self._columns, self.settings.scores)
+        self._controls = Controls(columns, self.settings.scores)
         segments, health = self.settings.segments, self.settings.health
         self._trainer = None if self.model else Trainer(segments, health=health)
         self._assigner = self._take_up(self.model)
@@ -169,18 +171,18 @@ class Replay:
         numbers = [n for n, line in enumerate(given, self._line + 1) if line.strip()]
         lines = [line for line in given if line.strip()]
         self._line += len(given)
-        decoded, controls = self._decoder.decode(lines, time_ns() // 1_000)
+        read, controls = self._reader.read(lines, time_ns() // 1_000)
         self.summary.read += len(lines)
-        self._reject(lines, numbers, decoded.rejections)
-        start = 0
-        for index, event, at_us in zip(
-            controls.indices, controls.events, controls.times_us, strict=True
-        ):
-            end = bisect_left(decoded.indices, index)
-            self._apply(decoded.events[start:end], decoded.times_us[start:end])
+        self._reject(lines, numbers, read.rejections)
+        if not controls.events:
+            self._apply(read.batch)
+            return
+        ends = np.searchsorted(read.indices, controls.indices)
+        before, *between = np.split(np.arange(len(read.batch)), ends)
+        self._apply(read.batch.part(before))
+        for event, at_us, part in zip(controls.events, controls.times_us, between, strict=True):
             self._control(event, at_us)
-            start = end
-        self._apply(decoded.events[start:], decoded.times_us[start:])
+            self._apply(read.batch.part(part))
 
     def _control(self, event: Control, at_us: int) -> None:
         effects = self._controls.apply(self.table, [event], [at_us], self._assigner, None)
@@ -188,19 +190,18 @@ class Replay:
         self.summary.duplicates += effects.duplicates
         self._carry_out(effects)
 
-    def _apply(self, events: Sequence[Event], times_us: Sequence[int]) -> None:
-        if not events:
+    def _apply(self, batch: EventBatch) -> None:
+        if not len(batch):
             return
-        times = np.array(times_us)
-        batch = self._columns(events, times_us)
+        times_us = batch.at_us
         effects = self._engine.step(self.table, batch, self._assigner, None)
         self.summary.applied += effects.applied
         self.summary.duplicates += effects.duplicates
         self._carry_out(effects)
-        self._first_us = min(self._first_us, int(times.min()))
-        self._latest_us = max(self._latest_us, int(times.max()))
+        self._first_us = min(self._first_us, int(times_us.min()))
+        self._latest_us = max(self._latest_us, int(times_us.max()))
         # The median, so that a single wrong clock does not make every account look silent.
-        self._watermark_us = max(self._watermark_us, int(np.median(times)))
+        self._watermark_us = max(self._watermark_us, int(np.median(times_us)))
         self._sweep(self._watermark_us)
 
     def finish(self, until: str | None = None) -> Summary:
@@ -274,15 +275,15 @@ class Replay:
         return Assigner(snapshot, Hysteresis.of(self.settings.segments))
 
     def _accounts(self, until_us: int) -> list[AccountSegment]:
-        data, names = self.table.live, self.table.topic_names
-        return [
-            describe.account_at(
-                account,
-                data[row : row + 1],
+        table, found = self.table, list[AccountSegment]()
+        for start in range(0, len(table), _DESCRIBED_AT_ONCE):
+            part = slice(start, start + _DESCRIBED_AT_ONCE)
+            found += accounts_at(
+                table.ids_of(np.arange(len(table))[part]),
+                table.live[part],
                 self._assigner,
-                names,
-                max(until_us, int(data[row]["latest_us"])),
+                table.topic_names,
+                np.maximum(table.live["latest_us"][part], until_us),
                 self.settings.scores,
-            )
-            for row, account in enumerate(self.table.ids)
-        ]
+            ).payloads()
+        return found

@@ -2,13 +2,11 @@
 --
 -- KEYS  registry, snapshots, meta
 -- ARGV  expected revision, new revision, registry (JSON); version and snapshot to store, or two
---       empty ones; the trainer's checkpoint, or an empty one; a msgpack array of versions to
---       drop, or an empty one
+--       empty ones; the trainer's checkpoint, or an empty one; versions to drop, if any
 local registry, snapshots, meta = unpack(KEYS)
 if (redis.call('HGET', registry, 'revision') or '0') ~= ARGV[1] then
   return 0
 end
-local dropped = #ARGV[7] > 0 and cmsgpack.unpack(ARGV[7]) or {}
 -- Raises here, before the first write, if another program keeps something else under a key.
 redis.call('HGET', snapshots, '0')
 redis.call('HGET', meta, 'version')
@@ -20,7 +18,7 @@ end
 if #ARGV[6] > 0 then
   redis.call('HSET', meta, 'trainer', ARGV[6])
 end
-if #dropped > 0 then
-  redis.call('HDEL', snapshots, unpack(dropped))
+if #ARGV > 6 then
+  redis.call('HDEL', snapshots, unpack(ARGV, 7))
 end
 return 1

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
+from stream_app import native
 from stream_app.errors import StreamAppError, Unavailable
 from stream_app.features.table import LAYOUT
 from stream_app.segments.hysteresis import Hysteresis
@@ -97,6 +98,7 @@ class Worker:
 
     async def start(self) -> None:
         """Connect to everything and join the group."""
+        log.info("%s", "; ".join(filter(None, native.path())))
         await self._store.start()
         await self._publisher.start()
         partitions = await self._log.start(self)

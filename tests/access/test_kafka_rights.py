@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import NewPartitions
 from aiokafka.errors import KafkaError
 
 from stream_app.cli.program import run
@@ -15,7 +16,8 @@ from stream_app.errors import ConfigError
 from stream_app.settings import KafkaSettings
 from stream_app.streams import topics
 from stream_app.streams.access import PRINCIPALS, commands, grants, trainer_group
-from stream_app.streams.kafka_admin import connection, create_topics, partition_counts
+from stream_app.streams.cluster import KafkaCluster
+from stream_app.streams.kafka_admin import admin_client, connection, create_topics, partition_counts
 from stream_app.streams.kafka_publisher import KafkaPublisher
 from stream_app.streams.ports import Message
 from stream_app.streams.topics import TOPICS, Role
@@ -91,6 +93,10 @@ def test_the_others_have_what_their_part_needs() -> None:
     }
     assert may("Describe", TOOLS) == may("Create", ADMIN) == everywhere
     assert not may("Create", WORKER) | may("Create", TOOLS)
+    assert {grant.principal for grant in grants(TOPICS, GROUP) if grant.operation == "Alter"} == {
+        ADMIN
+    }
+    assert may("Alter", ADMIN) == set(topics.consumed())
 
 
 def test_every_topic_has_somebody_who_writes_and_somebody_who_reads() -> None:
@@ -193,3 +199,17 @@ async def test_only_the_administrator_creates_topics(filled: SecuredKafka) -> No
 async def test_the_administrator_makes_what_is_missing(filled: SecuredKafka) -> None:
     made = await create_topics(kafka_as(filled, ADMIN), TOPICS)
     assert set(made.existing) == {topic.name for topic in TOPICS}
+
+
+@pytest.mark.integration
+async def test_only_the_administrator_adds_partitions(filled: SecuredKafka) -> None:
+    """The user of workers, which does the rest of `stream-app repartition`, is told whom to ask."""
+    as_worker = KafkaCluster(kafka_as(filled, WORKER), topics.consumed())
+    with pytest.raises(ConfigError, match="may not add partitions") as failure:
+        await as_worker.grow(4)
+    assert "topics grow 4" in failure.value.hint
+    assert await as_worker.members() == 0
+    assert set((await as_worker.partitions()).values()) == {2}
+    more = {topic: NewPartitions(4) for topic in topics.consumed()}
+    async with admin_client(kafka_as(filled, ADMIN)) as admin:
+        await admin.create_partitions(more, validate_only=True)

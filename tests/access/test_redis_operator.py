@@ -13,7 +13,7 @@ from stream_app.cli.stored import stored
 from stream_app.errors import ConfigError
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import DAY
-from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.features.table import ACCOUNT, LAYOUT, states_of
 from stream_app.report.live import read_live
 from stream_app.settings import Settings
 from stream_app.streams import topics
@@ -55,7 +55,7 @@ async def filled(service: Service) -> None:
     await store.register(PARTITIONS, LAYOUT)
     partition = partition_of(b"acme", PARTITIONS)
     at = (await store.claim(partition, "owner")).position
-    state = np.zeros(1, ACCOUNT).tobytes()
+    (state,) = states_of(np.zeros(1, ACCOUNT))
     await store.commit(partition, Commit(at, {}, 0, 0, states=[("acme", state)]))
     await store.stop()
 

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from stream_app.cli.program import run
-from stream_app.features.table import ACCOUNT, LAYOUT
+from stream_app.features.table import ACCOUNT, LAYOUT, states_of
 from stream_app.segments.snapshot import write_snapshot
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Commit
@@ -86,7 +86,7 @@ async def reader(
     await store.register(8, LAYOUT)
     partition = partition_of(b"acme", 8)
     at = (await store.claim(partition, "owner")).position
-    state = np.zeros(1, ACCOUNT).tobytes()
+    (state,) = states_of(np.zeros(1, ACCOUNT))
     await store.commit(partition, Commit(at, {}, 0, 0, states=[("acme", state)]))
     await save_model(store, QUIET_OR_BUSY.version, write_snapshot(QUIET_OR_BUSY), b"")
     await store.stop()

@@ -16,6 +16,7 @@ from stream_app.cli.checks.redis import redis_checks
 from stream_app.errors import ConfigError
 from stream_app.features.table import LAYOUT
 from stream_app.settings import RedisSettings
+from stream_app.streams.deployment import Move
 from stream_app.streams.ports import Commit, StateStore
 from stream_app.streams.redis_store import RedisStore
 from tests.models import save_model
@@ -160,6 +161,24 @@ async def test_the_worker_can_do_all_its_work(own_redis: Service, admin: Redis) 
     assert reached
     assert [check for check in checks if check.ok is not True] == []
     assert admin.execute_command("ACL", "LOG") == [], "it never asked for what it may not"
+
+
+async def test_the_worker_can_move_a_deployment(own_redis: Service, admin: Redis) -> None:
+    """`stream-app repartition` needs nobody else."""
+    admin.execute_command("ACL", "LOG", "RESET")
+    await everything(RedisStore(settings(own_redis)))
+    store = RedisStore(settings(own_redis))
+    before = await store.deployed()
+    assert before is not None
+    assert await store.redeploy(before, before.moving(Move(partitions=16, generation=1)))
+    assert (await store.close(P, "repartition")).erased
+    await store.reopen(P)
+    assert await store.size(P) == 2
+    await store.generation(1).claim(P, "repartition")
+    await store.clear(P)
+    assert await store.size(P) == 0
+    await store.stop()
+    assert admin.execute_command("ACL", "LOG") == []
 
 
 @pytest.mark.integration

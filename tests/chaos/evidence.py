@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from stream_app.streams.redis_profiles import decompress
 from tests.chaos.progress import Progress
 from tests.chaos.setup import PARTITIONS
 
@@ -39,7 +40,7 @@ async def gather(kafka: str, progress: Progress, names: Iterable[str]) -> Eviden
         states = await progress.redis.hgetall(progress.key(partition, "state"))
         profiles = await progress.redis.hgetall(progress.key(partition, "profile"))
         found.states |= {account.decode(): state for account, state in states.items()}
-        found.profiles |= {account.decode(): state for account, state in profiles.items()}
+        found.profiles |= {a.decode(): decompress(profile) for a, profile in profiles.items()}
         found.outboxes += await progress.redis.llen(progress.key(partition, "outbox"))
     return found
 

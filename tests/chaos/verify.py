@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, records_of
 from stream_app.streams import topics
 from tests.chaos.compare import Said, Tally, compare
 from tests.chaos.evidence import Evidence
@@ -131,7 +130,7 @@ def _compare_states(found: Evidence, want: Expected, verdict: Verdict) -> None:
 def _difference(found: bytes | None, want: bytes | None) -> str:
     if found is None or want is None:
         return "is not in Redis" if found is None else "is not expected"
-    a, b = np.frombuffer(found, ACCOUNT)[0], np.frombuffer(want, ACCOUNT)[0]
+    a, b = records_of(["found", "wanted"], [found, want])
     names = [n for n in ACCOUNT.names or () if a[n].tobytes() != b[n].tobytes()]
     return "differs in " + ", ".join(f"{n} ({a[n]}, not {b[n]})" for n in names)
 

@@ -33,16 +33,28 @@ class Stack:
     kafka: KafkaSettings
     redis: RedisSettings
     folder: Path
+    partitions: int = PARTITIONS
+    """That a worker claims."""
     workers: int = field(default=0, init=False)
 
     @classmethod
-    def create(cls, bootstrap: str, prefix: str, redis_url: str, folder: Path) -> Stack:
+    def create(
+        cls,
+        bootstrap: str,
+        prefix: str,
+        redis_url: str,
+        folder: Path,
+        *,
+        partitions: int = PARTITIONS,
+        redis_prefix: str = "sa",
+    ) -> Stack:
         """Also creates the topics."""
         kafka = KafkaSettings(
             bootstrap_servers=bootstrap, topic_prefix=prefix, group=f"{prefix}group"
         )
-        asyncio.run(create_topics(kafka, topics.with_prefix(prefix), partitions=PARTITIONS))
-        return cls(kafka, RedisSettings(url=SecretStr(redis_url)), folder)
+        asyncio.run(create_topics(kafka, topics.with_prefix(prefix), partitions=partitions))
+        redis = RedisSettings(url=SecretStr(redis_url), prefix=redis_prefix)
+        return cls(kafka, redis, folder, partitions)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,6 +64,7 @@ class Stack:
             "STREAM_APP_KAFKA__GROUP": self.kafka.group,
             "STREAM_APP_KAFKA__SESSION_TIMEOUT_MS": "6000",
             "STREAM_APP_REDIS__URL": self.redis.url.get_secret_value(),
+            "STREAM_APP_REDIS__PREFIX": self.redis.prefix,
             "STREAM_APP_SEGMENTS__TRAIN": "false",
             "STREAM_APP_WEB__PORT": "0",
         }
@@ -63,7 +76,7 @@ class Stack:
         self.workers += 1
         log = self.folder / f"worker-{self.workers}.log"
         with worker_process({**self.environment, **environment}, log) as process:
-            until(lambda: log.read_text().count(": claimed ") >= PARTITIONS, "a claim")
+            until(lambda: log.read_text().count(": claimed ") >= self.partitions, "a claim")
             yield log.read_text
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()

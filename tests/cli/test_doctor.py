@@ -46,6 +46,7 @@ def test_all_is_well(cli: Cli, stack: dict[str, str]) -> None:
     wanted = {
         *("settings", "kafka", "topics", "redis", "redis version", "redis memory", "clock"),
         *("redis persistence", "redis rights", "state", "model", "catalogue", "workers", "lag"),
+        "extension",
     }
     assert wanted <= set(found)
     assert {name for name in wanted if not found[name]["ok"]} == set()
@@ -80,6 +81,31 @@ def test_topics_do_not_fit_the_state(cli: Cli, stack: dict[str, str]) -> None:
     assert found["topics"]["ok"] is True
     assert found["state"]["ok"] is False
     assert found["lag"]["ok"] is None
+
+
+@pytest.mark.parametrize(("topics", "advice"), [(2, "new prefix"), (6, "repartition 6")])
+def test_what_to_do_about_topics_that_do_not_fit(
+    cli: Cli, stack: dict[str, str], topics: int, advice: str
+) -> None:
+    cli("topics", "create", "--partitions", str(topics), **stack)
+    state = checks(cli("doctor", "--json", **stack))["state"]
+    assert f"made for {PARTITIONS} partitions" in state["detail"]
+    assert advice in state["hint"]
+
+
+def test_state_that_is_kept_from_before_a_move(cli: Cli, stack: dict[str, str]) -> None:
+    key = f"{stack['STREAM_APP_REDIS__PREFIX']}:deployment"
+    former = {"former": {"partitions": 2, "generation": 0}}
+    with Redis.from_url(stack["STREAM_APP_REDIS__URL"]) as client:
+        stored = client.get(key)
+        try:
+            client.set(key, json.dumps(json.loads(stored) | former))
+            state = checks(cli("doctor", "--json", **stack))["state"]
+        finally:
+            client.set(key, stored)
+    assert state["ok"]
+    assert "that of 2 is kept" in state["detail"]
+    assert "--forget" in state["hint"]
 
 
 def test_everything_is_away(cli: Cli) -> None:

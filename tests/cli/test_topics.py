@@ -35,6 +35,23 @@ def test_create_then_list(cli: Cli, kafka_bootstrap: str, topic_prefix: str) -> 
     assert "missing" not in shown.out
 
 
+def test_topics_that_workers_read_grow(cli: Cli, kafka_bootstrap: str, topic_prefix: str) -> None:
+    kafka = {
+        "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka_bootstrap,
+        "STREAM_APP_KAFKA__TOPIC_PREFIX": topic_prefix,
+    }
+    assert cli("topics", "create", "--partitions", "2", **kafka).code == 0
+    refused = cli("topics", "grow", "4", "--json", **kafka)
+    assert refused.code == 2
+    assert "--yes" in refused.error["hint"]
+    grown = cli("topics", "grow", "4", "--yes", "--json", **kafka).json["topics"]
+    assert set(grown.values()) == {4}
+    assert f"{topic_prefix}engagement" in grown
+    assert f"{topic_prefix}segment-changes" not in grown
+    shown = cli("topics", "grow", "4", "--yes", **kafka)
+    assert (shown.code, f"{topic_prefix}website-visits" in shown.out) == (0, True)
+
+
 def test_more_copies_than_brokers(cli: Cli, kafka_bootstrap: str, topic_prefix: str) -> None:
     refused = cli(
         *("topics", "create", "--replication-factor", "2", "--json"),

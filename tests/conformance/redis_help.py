@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,12 @@ class Between:
         self.let_answers_through = asyncio.Event()
         self.let_answers_through.set()
         self.holds_an_answer = asyncio.Event()
-        self.cut_at_next_command = False
+        self.hold_answers_to = b""
+        """As soon as a client sends this, answers are held back."""
+        self.before: tuple[bytes, Callable[[], Awaitable[object]]] | None = None
+        """What a client sends, and what is to happen before Redis sees it, each time."""
+        self.cut_at = b""
+        """As soon as a client sends this, connections are cut, and Redis does not see it."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Between]:
@@ -70,10 +75,15 @@ class Between:
     async def _commands(self, client: asyncio.StreamReader, redis: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await client.read(65_536):
-                if self.cut_at_next_command:
-                    self.cut_at_next_command = False
+                if self.cut_at and self.cut_at in data:
+                    self.cut_at = b""
                     self._cut()
                     break
+                if self.before and self.before[0] in data:
+                    await self.before[1]()
+                if self.hold_answers_to and self.hold_answers_to in data:
+                    self.hold_answers_to = b""
+                    self.let_answers_through.clear()
                 redis.write(data)
                 await redis.drain()
         redis.close()

@@ -14,11 +14,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from stream_app import native
 from stream_app.errors import Incompatible, Unavailable
 from stream_app.settings import KafkaSettings
 from stream_app.streams.kafka_admin import create_topics
 from stream_app.streams.kafka_log import KafkaLog
 from stream_app.streams.kafka_publisher import KafkaPublisher
+from stream_app.streams.kafka_records import KafkaRecord
 from stream_app.streams.memory_log import MemoryBroker, MemoryLog, MemoryPublisher
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import EventLog, Message, Publisher, Record
@@ -685,6 +687,28 @@ async def test_what_a_transaction_took_back_is_not_delivered(on_kafka: OnKafka) 
     assert values(records) == [0, 2]
     assert await member.log.seek(0, {topic: records[-1].offset + 1})
     assert await member.reads_nothing()
+
+
+async def test_what_a_producer_has_compressed_is_read(on_kafka: OnKafka, both_paths: str) -> None:
+    topic = await on_kafka.create_topic("visits")
+    kinds = ("gzip", "snappy", "lz4", "zstd", None)
+    long = b" " * 1_000
+    for number, kind in enumerate(kinds):
+        async with AIOKafkaProducer(
+            bootstrap_servers=on_kafka.settings.bootstrap_servers, compression_type=kind
+        ) as producer:
+            named = [("kind", str(kind).encode())]
+            value = b"%d%b" % (number, long)
+            await producer.send_and_wait(topic, value, key_of(0), partition=0, headers=named)
+    member = await alone(on_kafka, topic)
+    await member.seek_all()
+    records = (await member.read(len(kinds)))[0]
+    assert values(records) == list(range(len(kinds)))
+    assert [dict(record.headers)["kind"] for record in records] == [
+        str(kind).encode() for kind in kinds
+    ]
+    expected = native.compiled.FetchedRecord if both_paths == "native" else KafkaRecord
+    assert {type(record) for record in records} == {expected}
 
 
 async def test_an_offset_lost_while_reading_has_the_partitions_assigned_anew(

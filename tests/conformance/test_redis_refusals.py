@@ -87,6 +87,32 @@ async def test_a_user_without_a_command_that_is_needed_is_refused_at_the_start(
         await tell(admin, "ACL DELUSER limited")
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "command", ["watch", "multi", "exec", "evalsha", "hlen", "hset", "hdel", "rpush"]
+)
+async def test_a_commit_that_lacks_a_right_writes_nothing(own_redis: Service, command: str) -> None:
+    """Above all if the right is that to a transaction: its commands are no use one by one."""
+    async with Redis.from_url(own_redis.url) as admin:
+        await admin.flushall()
+        whole = store_at(own_redis.url)
+        store = store_at(changed(own_redis.url, user=f"limited:{SECRET}"))
+        at = (await whole.claim(P, "owner")).position
+        at = await whole.commit(P, Commit(at, {"a": 1}, 0, 0, states=[("globex", b"x")]))
+        await tell(admin, f"ACL SETUSER limited reset on >{SECRET} ~sa:* +@all -{command}")
+        commit = Commit(
+            at, {"a": 2}, 0, 0, states=[("acme", b"x")], outbox=[b"1"], removed=["globex"]
+        )
+        with pytest.raises(ConfigError):
+            await store.commit(P, commit)
+        await tell(admin, "ACL DELUSER limited")
+        assert await whole.position(P) == at
+        assert await admin.hgetall("sa:{3}:state") == {b"globex": b"x"}
+        assert await whole.outbox_length(P) == 0
+        await store.stop()
+        await whole.stop()
+
+
 # Secrets
 
 

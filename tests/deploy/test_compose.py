@@ -21,6 +21,7 @@ from tests.deploy.files import (
     run_tool,
     settings_from,
 )
+from tests.services.redis import OPTIONS
 
 CONTENT = read_compose()
 SERVICES: dict[str, dict[str, Any]] = CONTENT["services"]
@@ -168,11 +169,12 @@ def test_kafka_takes_the_largest_record_of_any_topic() -> None:
     assert int(SERVICES["kafka"]["environment"]["KAFKA_MESSAGE_MAX_BYTES"]) >= largest
 
 
-def test_redis_never_drops_state() -> None:
+def test_redis_never_drops_state_and_is_the_one_of_the_tests() -> None:
     command = SERVICES["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options["--appendonly"] == "yes"
     assert options["--maxmemory-policy"] == "noeviction"
+    assert {f"--{name}": value for name, value in OPTIONS.items()}.items() <= options.items()
 
 
 @each_service

@@ -43,9 +43,16 @@ def test_it_starts_the_program_and_stops_it_in_order() -> None:
 
 
 def test_nothing_is_installed_in_the_final_image() -> None:
-    assert TEXT.count("\nFROM") == 2
+    assert TEXT.count("\nFROM") == 3
     assert not re.search(r"apt-get|apk add|pip install|build-essential|gcc", FINAL)
     assert "COPY --from=build" in FINAL
+
+
+def test_it_has_the_compiled_extension() -> None:
+    native, build, _ = re.split(r"^FROM ", TEXT, flags=re.MULTILINE)[1:]
+    assert "COPY native native" in native
+    assert "COPY --from=native /wheels /wheels" in build
+    assert re.search(r"python /opt/stream-app/bin/python install .*/wheels/\*\.whl", build)
 
 
 def test_versions_are_pinned() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from stream_app.changes.types import AccountSegment, FeatureSample, IntentSpike, SegmentChange
-from stream_app.engine import Effects, Engine
+from stream_app.effects import Effects
+from stream_app.engine import Engine
 from stream_app.events.batch import Kind
 from stream_app.events.instants import DAY, HOUR, MINUTE, SECOND
 from stream_app.events.types import Event
@@ -124,7 +125,7 @@ class Run:
         """The outcome, with the final state of the table."""
         rows, out = np.arange(len(self.table)), self.outcome
         out.states = dict(self.table.pack(rows))
-        out.due = dict(zip(self.table.ids, self.table.due_us[rows].tolist(), strict=True))
+        out.due = dict(zip(self.table.all_ids(), self.table.due_us[rows].tolist(), strict=True))
         out.topics = self.table.topic_names
         return out
 

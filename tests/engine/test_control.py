@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.control import Controls
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events.batch import Columns, Kind
 from stream_app.events.control import Control, EraseAccount, EraseContact, RestateAccount
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import DAY, HOUR, MINUTE
 from stream_app.events.types import Event
-from stream_app.features.table import ACCOUNT, Erased, digest_of
+from stream_app.features.table import Erased, digest_of, records_of
 from stream_app.settings import SegmentSettings, Settings
 from tests.engine.scenario import EAGER_SPIKES, MODELS, OTHER_VIEW, QUIET_OR_BUSY, Run, streams
 from tests.features.build import START_US, columns, event
@@ -77,12 +77,12 @@ def busy_run(*accounts: str, days: int = 20) -> Run:
 
 def record_of(run: Run, account: str) -> np.ndarray[Any, Any]:
     """A copy of an account's record, an array of one."""
-    return run.table.take(np.array([run.table.rows[account]]))
+    return run.table.take(np.array([run.table.row_of(account)]))
 
 
 def without_numbers(state: bytes) -> tuple[bytes, int, int]:
     """A record but for its two counts, and these."""
-    record = np.frombuffer(state, ACCOUNT).copy()
+    record = records_of([""], [state])
     sequence, spikes = int(record["sequence"][0]), int(record["spikes"][0])
     record["sequence"] = record["spikes"] = 0
     return record.tobytes(), sequence, spikes
@@ -107,7 +107,7 @@ def test_the_last_change_says_that_it_is_gone_and_nothing_else() -> None:
     assert effects.gone == ["acme"]
     assert effects.accounts == {}
     assert len(effects.touched) == 0
-    assert run.table.ids == ["globex"]
+    assert run.table.all_ids() == ["globex"]
     assert b"acme" not in run.table.live.tobytes()
 
 
@@ -195,7 +195,7 @@ def test_a_request_that_comes_again_after_another_one_does_not_end_the_new_life(
     run.each(*busy("acme", days=1))
     effects = control(run, erase("acme", "e-1"))
     assert (effects.changes, effects.gone, effects.duplicates) == ([], [], 1)
-    assert "acme" in run.table.rows
+    assert run.table.row_of("acme") is not None
 
 
 def test_of_two_requests_in_a_row_one_changes_something_and_both_leave_a_tombstone() -> None:
@@ -281,7 +281,7 @@ def test_a_contact_is_as_if_it_had_never_been_active() -> None:
     for name in ("topic", "fast", "slow", "people_in_hour", "people", "people_before"):
         assert mine["topics"][name].tolist() == expected["topics"][name].tolist()
     assert mine["values"].tolist() == expected["values"].tolist()
-    assert effects.touched.tolist() == [with_c0.table.rows["acme"]]
+    assert effects.touched.tolist() == [with_c0.table.row_of("acme")]
     assert effects.changes == []
     assert effects.accounts["acme"].features["contacts_28d"] == pytest.approx(2.0, abs=0.1)
 
@@ -373,7 +373,7 @@ def test_a_repeated_request_does_not_hide_what_is_new_in_its_batch() -> None:
     control(run, erase("acme", "e-1"))
     run.each(*busy("acme", days=3))
     effects = control(run, forget("acme", "c1"), erase("acme", "e-1"))
-    assert effects.touched.tolist() == [run.table.rows["acme"]], "it is stored"
+    assert effects.touched.tolist() == [run.table.row_of("acme")], "it is stored"
     assert people(run, "acme") == 2
 
 

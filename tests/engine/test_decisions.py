@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stream_app.changes.describe import segment_ref
+from stream_app.changes.accounts import segment_ref
 from stream_app.events.batch import Kind
 from stream_app.events.instants import DAY, HOUR, parse
 from stream_app.events.types import Event
@@ -61,7 +61,7 @@ def test_the_engine_decides_like_the_reference(data: st.DataObject, rule: Segmen
             margin if margin is None else pytest.approx(margin, abs=6e-5)
             for margin in expected.margins
         ]
-        record = run.table.live[run.table.rows[name]]
+        record = run.table.live[run.table.row_of(name)]
         assert record["bands"].tolist() == expected.bands
         assert record["segment"] == expected.segment
         assert record["model"] == expected.model
@@ -318,3 +318,19 @@ def test_past_the_limit_topics_have_no_name() -> None:
     assert set(first.new_topics.values()) == {"a", "b"}
     assert not run.step(event(topics=["d", "a"], id_="2")).new_topics
     assert set(run.table.topic_names.values()) == {"a", "b"}
+
+
+def test_a_portion_of_silence_gives_no_more_samples_than_are_asked_for() -> None:
+    """And leaves the same accounts behind."""
+    these = Settings(segments=SegmentSettings(sample_hours=1.0))
+    few, all_ = Run(these, QUIET_OR_BUSY), Run(these, QUIET_OR_BUSY)
+    names = [f"a{i:02}" for i in range(25)]
+    for run, most in ((few, 10), (all_, None)):
+        run.each(*(event(account=name, id_=name) for name in names))
+        effects = run.engine.sweep(
+            run.table, START_US + 2 * HOUR, run.assigner, None, 100, most_samples=most
+        )
+        run._keep(effects)
+    assert list(few.outcome.samples) == names[::3]
+    assert list(all_.outcome.samples) == names
+    assert few.finished().states == all_.finished().states

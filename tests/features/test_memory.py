@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream_app.events.batch import Kind, hash32
 from stream_app.events.instants import DAY, HOUR
-from stream_app.features.table import RING, SESSIONS, FeatureTable
+from stream_app.features.table import CONTACT_BUCKETS, RING, SESSIONS, FeatureTable
 from stream_app.features.update import is_duplicate
 from stream_app.features.values import MAX_SILENCE_DAYS, values_at
 from tests.features.build import START_US, applied, apply, event
@@ -81,6 +81,29 @@ def test_distinct_contacts_are_estimated(people: int) -> None:
         estimates.append(derived(table, START_US, "contacts_28d"))
     assert np.mean(estimates) == pytest.approx(people, rel=0.06)
     assert np.std(estimates) <= 0.12 * people
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 5)), min_size=1, max_size=30),
+    st.integers(0, 400),
+)
+def test_a_person_counts_for_so_many_days_and_no_longer(
+    seen: list[tuple[int, int]], later_days: int
+) -> None:
+    """In whatever order the events came, and however many periods have passed."""
+    people = {"ann", "bob", "cid", "dan", "eva", "fay"}
+    table = applied(
+        [
+            event(at_us=START_US + day * DAY, id_=f"{i}", contact_id=sorted(people)[who])
+            for i, (day, who) in enumerate(seen)
+        ]
+    )
+    at_day = max(day for day, _ in seen) + later_days
+    for days in (7, 28):
+        active = {who for day, who in seen if at_day - day < days}
+        estimate = -CONTACT_BUCKETS * np.log(1 - len(active) / CONTACT_BUCKETS)
+        found = derived(table, START_US + at_day * DAY, f"contacts_{days}d")
+        assert found == pytest.approx(estimate, rel=1e-12)
 
 
 def test_one_person_is_one_person_however_often() -> None:

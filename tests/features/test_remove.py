@@ -26,6 +26,7 @@ def test_the_table_holds_what_a_dictionary_would(
     known, or at worst looked at again."""
     table = FeatureTable(capacity)
     known: dict[str, int] = {}
+    most = 0
     unseen: set[str] = set()
     for name, account, value in script:
         if name == "add":
@@ -36,27 +37,28 @@ def test_the_table_holds_what_a_dictionary_would(
                 assert not table.data["latest_us"][row], "nothing of an earlier owner of the row"
                 unseen.add(account)
             known[account] = value
+            most = max(most, len(known))
             table.data["latest_us"][row], table.due_us[row] = value, 10 * value
         elif name == "remove" and account in known:
             table.remove(account)
             del known[account]
             unseen.discard(account)
         elif name == "look":
-            unseen -= {table.ids[row] for row in table.take_unchecked(value).tolist()}
+            unseen -= set(table.ids_of(table.take_unchecked(value)))
         assert table.unchecked_from <= len(table)
-        assert unseen <= set(table.ids[table.unchecked_from :])
-    assert set(table.ids) == set(table.rows) == set(known)
-    for account, row in table.rows.items():
-        assert table.ids[row] == account
+        assert unseen <= set(table.all_ids()[table.unchecked_from :])
+    assert set(table.all_ids()) == set(known)
+    for row, account in enumerate(table.all_ids()):
+        assert table.row_of(account) == row
         assert (table.data["latest_us"][row], table.due_us[row]) == (
             known[account],
             10 * known[account],
         )
     rest = slice(len(table), None)
     assert not table.data[rest].tobytes().strip(b"\0"), "no trace behind the last row"
-    assert (table.due_us[rest] == NEVER).all()
+    assert (table.due_us[len(table) : most] == NEVER).all()
     due = table.due_before(10**6, 100)
-    assert sorted(table.ids[row] for row in due.tolist()) == sorted(known)
+    assert sorted(table.ids_of(due)) == sorted(known)
 
 
 def test_only_an_erased_account_goes_on_counting() -> None:

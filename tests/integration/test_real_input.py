@@ -23,7 +23,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.changes import describe
+from stream_app.changes.accounts import account_at
 from stream_app.events.instants import parse
 from stream_app.features.silence import OFFSETS_US
 from stream_app.features.table import FeatureTable
@@ -226,7 +226,7 @@ async def accounts(store: RedisStore, snapshot: Snapshot) -> dict[str, dict[str,
     return {
         account: json.loads(
             msgspec.json.encode(
-                describe.account_at(
+                account_at(
                     account,
                     table.data[row : row + 1],
                     assigner,
@@ -236,7 +236,7 @@ async def accounts(store: RedisStore, snapshot: Snapshot) -> dict[str, dict[str,
                 )
             )
         )
-        for account, row in table.rows.items()
+        for row, account in enumerate(table.all_ids())
     }
 
 

@@ -20,6 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 from redis.asyncio import Redis
 
+from stream_app.streams.ports import Commit
+from tests.conformance.redis_help import store_at
 from tests.services import Service, ServiceError, kafka, redis
 from tests.services.redis import wheel_runs_here
 
@@ -170,9 +172,11 @@ async def test_redis_from_the_wheel_runs_the_commands_that_the_state_store_needs
     monkeypatch.setenv("PATH", str(tmp_path))
     store = await asyncio.to_thread(redis, own=True)
     with store:
-        async with Redis.from_url(store.url) as client:
-            script = "return cmsgpack.unpack(ARGV[1])"
-            assert await client.eval(script, 0, b"\x2a") == 42
+        state = store_at(store.url)
+        await state.start()
+        at = (await state.claim(0, "owner")).position
+        assert (await state.commit(0, Commit(at, {"a": 1}, 0, 0, outbox=[b"1"]))).revision == 1
+        await state.stop()
 
 
 async def create(bootstrap: str, topic: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.changes.describe import interests
+from stream_app.changes.accounts import interests
 from stream_app.changes.types import Interest
 from stream_app.events.batch import Kind
 from stream_app.events.instants import DAY, HOUR
@@ -18,7 +18,7 @@ from tests.features.build import START_US, event
 
 
 def followed(run: Run, at_us: int) -> list[Interest]:
-    return interests(run.table.live[0], run.table.topic_names, at_us)
+    return interests(run.table.live[:1], run.table.topic_names, np.array([at_us]))[0]
 
 
 @given(

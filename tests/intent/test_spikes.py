@@ -301,7 +301,36 @@ def test_visits_are_people_by_hour(happened: list[tuple[int, int]]) -> None:
     slot = run.table.live[0]["topics"][0]
     start_age_days = (START_US % (28 * DAY)) / DAY
     expected = sum(2 ** ((start_age_days + m / 1_440) / 28) for m in firsts.values())
-    assert slot["usual"] == pytest.approx(expected, rel=1e-9)
+    rounded = len(firsts) * 2.0**-24  # each addition to a sum of 24 bits
+    assert slot["usual"] == pytest.approx(expected, rel=rounded)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60 * 24 * 3), st.integers(0, 3)), min_size=1, max_size=30))
+@hypothesis_settings(max_examples=60)
+def test_the_brief_sums_are_what_the_formula_says(happened: list[tuple[int, int]]) -> None:
+    """Over days, whose starts they refer to one after the other."""
+    happened.sort()
+    run = Run(Settings())
+    run.each(
+        *(
+            event(at_us=START_US + m * MINUTE, contact_id=FOUR[who], topics=["t"], id_=f"{i}")
+            for i, (m, who) in enumerate(happened)
+        )
+    )
+    visits: dict[tuple[int, int], int] = {}
+    arrivals, halves = [], set()
+    for minute, who in happened:
+        visits.setdefault((minute // 60, who), minute)
+        half = (START_US // MINUTE + minute) // 720
+        if not halves & {(half, who), (half - 1, who)}:
+            arrivals.append(minute)
+        halves.add((half, who))
+    slot, latest = run.table.live[0]["topics"][0], happened[-1][0]
+    hours_of_day = (START_US // MINUTE + latest) % 1_440 / 60
+    for name, minutes, hours in (("visits", visits.values(), 3), ("arrivals", arrivals, 1)):
+        expected = sum(2 ** ((minute - latest) / 60 / hours) for minute in minutes)
+        found = float(slot[name]) * 2 ** (-hours_of_day / hours)
+        assert found == pytest.approx(expected, rel=(len(minutes) + 1) * 2.0**-24)
 
 
 def test_a_spike_shows_the_segment_and_the_scores_of_its_moment() -> None:

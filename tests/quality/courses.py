@@ -141,7 +141,7 @@ def strong_surges(config: TrafficConfig, model: Snapshot) -> Strong:
         for surge in surges:
             begins = at_us <= surge.start_us < at_us + HOUR
             ends = at_us - HOUR < surge.end_us + HOUR // 2 <= at_us
-            if (begins or ends) and (row := replay.table.rows.get(surge.account_id)) is not None:
+            if (begins or ends) and (row := replay.table.row_of(surge.account_id)) is not None:
                 vectors, _ = vectors_at(replay, at_us)
                 distances = assigner.distances(vectors[row : row + 1])[0]
                 if begins:

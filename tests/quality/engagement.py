@@ -83,7 +83,7 @@ def by_month() -> dict[str, dict[str, float]]:
 
 
 def _rank(replay: Replay, purchases: Purchases, at_us: int) -> dict[str, float]:
-    live, ids = replay.table.live, replay.table.ids
+    live, ids = replay.table.live, replay.table.all_ids()
     values = values_at(live, np.full(len(ids), at_us))
     own = [purchases[account] for account in ids]
     again = [any(at_us <= t < at_us + AHEAD_DAYS * DAY for t, _ in lines) for lines in own]

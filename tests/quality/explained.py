@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events.instants import DAY
 from stream_app.features.values import Floats, values_at
 from stream_app.segments.rules import plain, rules_of
@@ -142,7 +142,7 @@ def _planted_majority(one: _Run) -> dict[int, tuple[Behaviour, int, int]]:
     """(behaviour, accounts that show it, accounts) of each segment that has accounts."""
     counts: dict[int, Counter[Behaviour]] = {}
     live = one.replay.table.live
-    for account, segment in zip(one.replay.table.ids, live["segment"].tolist(), strict=True):
+    for account, segment in zip(one.replay.table.all_ids(), live["segment"].tolist(), strict=True):
         if account in one.planted:
             counts.setdefault(segment, Counter())[one.planted[account]] += 1
     return {id_: (*found.most_common(1)[0], found.total()) for id_, found in counts.items()}

@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.features import silence
 from stream_app.features.values import values_at
 from stream_app.segments.matching import lineage

@@ -94,8 +94,8 @@ def _planted(accounts: int) -> Mapping[Behaviour, Records]:
     unsteady = {s.account_id for s in truth.switches if s.at_us > end_us - _STEADY_DAYS * DAY}
     rows: dict[Behaviour, list[int]] = {behaviour: [] for behaviour in Behaviour}
     for account, behaviour in truth.labels_at(end_us).items():
-        if account in table.rows and account not in unsteady:
-            rows[behaviour].append(table.rows[account])
+        if (row := table.row_of(account)) is not None and account not in unsteady:
+            rows[behaviour].append(row)
     return {behaviour: table.take(np.array(mine, np.int64)) for behaviour, mine in rows.items()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stream_app.changes.types import SegmentChange
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.features.values import Floats
 from stream_app.segments.snapshot import UNSEGMENTED, Assigner, Snapshot

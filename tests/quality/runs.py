@@ -12,7 +12,7 @@ import numpy as np
 
 from examples.online_retail import events_of
 from stream_app.changes.types import SegmentChange
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events.instants import DAY, HOUR, parse
 from stream_app.features.values import Floats, values_at
 from stream_app.segments.snapshot import NO_SEGMENT, UNSEGMENTED, Snapshot

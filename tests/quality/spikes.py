@@ -27,7 +27,7 @@ from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import DAY, MINUTE, parse
 from stream_app.features.table import FeatureTable
 from stream_app.settings import Settings
-from stream_app.streams.mixed import MixedDecoder
+from stream_app.streams.mixed import MixedReader
 from stream_app.traffic import GroundTruth, Surge, Traffic, TrafficConfig
 from stream_app.traffic.world import build_world
 from tests.quality.section import Options, Section
@@ -108,14 +108,13 @@ class Tally:
 def spikes_of(config: TrafficConfig, settings: Settings, days: int) -> list[Found]:
     """Spikes of so many days of traffic, through the engine, without a model."""
     inputs = settings.input
-    decoder, columns = MixedDecoder(inputs), Columns(Pseudonyms())
+    reader = MixedReader(inputs, Columns(Pseudonyms()))
     engine, table = Engine(settings), FeatureTable(config.accounts)
     end_us = config.start_us + days * DAY
     found: list[Found] = []
     for records in Traffic(config).batches(days, size=4_000):
-        decoded, _ = decoder.decode([record.value for record in records], end_us)
-        batch = columns(decoded.events, decoded.times_us)
-        spikes = engine.step(table, batch, None, None).spikes
+        read, _ = reader.read([record.value for record in records], end_us)
+        spikes = engine.step(table, read.batch, None, None).spikes
         found += [(parse(spike.occurred_at), spike.account_id, spike.topic) for spike in spikes]
     return found
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from stream_app.changes.types import SegmentChange
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events.instants import DAY, parse
 from stream_app.segments.snapshot import Snapshot
 from stream_app.streams.replay import Replay
@@ -159,7 +159,7 @@ def _still(seed: int, accounts: int, days: int) -> _Still:
     changes: list[SegmentChange] = []
 
     def segments(replay: Replay) -> dict[str, int]:
-        return dict(zip(replay.table.ids, replay.table.live["segment"].tolist(), strict=True))
+        return dict(zip(replay.table.all_ids(), replay.table.live["segment"].tolist(), strict=True))
 
     def look(replay: Replay, at_us: int) -> None:
         nonlocal version

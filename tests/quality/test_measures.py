@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_app.changes.types import Moved, SegmentChange, SegmentRef, Standing
-from stream_app.engine import Effects
+from stream_app.effects import Effects
 from stream_app.events.instants import DAY, to_rfc3339
 from stream_app.features.catalogue import MODEL_VECTOR
 from stream_app.segments.snapshot import Snapshot

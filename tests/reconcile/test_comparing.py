@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, states_of
 from stream_app.streams.comparing import (
     Difference,
     Kind,
@@ -44,7 +44,7 @@ def standing(sequence: int, segment: int = 2, since: str = SINCE, **more: int) -
 def state(sequence: int, segment: int = 2, since_us: int = SINCE_US) -> bytes:
     one = np.zeros(1, ACCOUNT)
     one["sequence"], one["segment"], one["since_us"] = sequence, segment, since_us
-    return one.tobytes()
+    return states_of(one)[0]
 
 
 def seen_of(*changes: MemoryRecord, accounts: tuple[bytes | None, ...] = ()) -> Seen:

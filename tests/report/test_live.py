@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 import pytest
 
-from stream_app.changes.describe import account_at
+from stream_app.changes.accounts import account_at
 from stream_app.errors import SnapshotRefused
 from stream_app.events.decode import Pseudonyms
 from stream_app.events.instants import DAY
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import records_of
 from stream_app.report import live
 from stream_app.report.figures import figures_of
 from stream_app.report.live import read_live
@@ -104,7 +103,7 @@ async def test_an_account_stands_where_the_command_account_puts_it() -> None:
         names = await deployment.store.names(partition)
         async for chunk in deployment.store.load(partition):
             for account, state in chunk:
-                record = np.frombuffer(state, ACCOUNT)
+                record = records_of([account], [state])
                 assert found.pop(account) == account_at(
                     account, record, assigner, names, NOW_US, settings.scores
                 )

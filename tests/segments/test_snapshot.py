@@ -128,6 +128,22 @@ def test_distances_do_not_depend_on_who_else_is_asked_for(vectors: list[list[flo
     np.testing.assert_allclose(together, expected, rtol=1e-12)
 
 
+@given(st.lists(coordinates, min_size=1, max_size=6), coordinates, coordinates)
+def test_without_numpy_distances_have_the_same_bits(
+    centres: list[list[float]], mean: list[float], vector: list[float]
+) -> None:
+    segments = [
+        msgspec.structs.replace(QUIET_OR_BUSY.segments[0], id=i, centre=centre)
+        for i, centre in enumerate(centres, 1)
+    ]
+    scale = [abs(x) if abs(x) > 1e-6 else 0.0 for x in reversed(mean)]
+    assigner = Assigner(
+        msgspec.structs.replace(QUIET_OR_BUSY, mean=mean, scale=scale, segments=segments)
+    )
+    assert assigner.scaled_one(vector) == assigner.scaled(np.array(vector)).tolist()
+    assert assigner.distances_of(vector) == assigner.distances(np.array([vector]))[0].tolist()
+
+
 def test_a_constant_dimension_does_not_count() -> None:
     flat = msgspec.structs.replace(QUIET_OR_BUSY, scale=[0.0] + [1.0] * (WIDTH - 1))
     near, far = np.zeros((1, WIDTH)), np.zeros((1, WIDTH))

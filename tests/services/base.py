@@ -151,18 +151,23 @@ def wait_until_works(probe: Probe, *, alive: Callable[[], bool]) -> bool:
     return False
 
 
-def free_port() -> int:
-    """A free port on the loopback interface.
+def free_port(*, with_offset: int = 0) -> int:
+    """A free port on the loopback interface, of which the port so many further is free too.
 
     It lies below the range that outgoing connections take theirs from. A port in that range can
     be lost while its server is down for a restart: a client that keeps connecting to it may even
     be given that same port as its own and connect to itself.
     """
     for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as candidate:
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if all(_is_free(each) for each in {port, port + with_offset}):
             return port
     raise ServiceError("No free port between 20000 and 30000 on 127.0.0.1.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as candidate:
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

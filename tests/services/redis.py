@@ -35,8 +35,12 @@ OPTIONS = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
+    "rdbcompression": "no",
     "maxmemory-policy": "noeviction",
 }
+"""As in docker-compose.yml."""
+BUS_PORT_OFFSET = 10_000
+"""Where a node of a cluster listens to the others."""
 ADVICE = f"""Do one of these:
   - install it: apt-get install redis-server, or brew install redis
   - start Docker
@@ -48,6 +52,7 @@ def redis(
     own: bool = False,
     appendfsync: str = OPTIONS["appendfsync"],
     certificates: Certificates | None = None,
+    cluster_node: bool = False,
 ) -> Service:
     """A Redis, not started yet.
 
@@ -56,6 +61,7 @@ def redis(
     A server that is started here has the users of deploy/redis/users.acl; `url` is an
     administrator's, and `as_user` gives that of another.
     `certificates`: one of our own that speaks nothing but TLS, and asks clients for theirs.
+    `cluster_node`: one of our own that is a node of a Redis Cluster, without any slots yet.
     Raises ServiceError if no way to get one works.
     """
     url = os.environ.get(VARIABLE)
@@ -70,6 +76,14 @@ def redis(
     if certificates is not None:
         tls = ("redis-server from PATH", lambda: _from_path(options, certificates))
         return first_available("Redis with TLS", [tls], advice=ADVICE)
+    if cluster_node:
+        # Nodes send clients to each other by their own addresses, so not in containers.
+        options += ["--cluster-enabled", "yes"]
+        local = [
+            ("redis-server from PATH", lambda: _from_path(options)),
+            ("redis-server from a wheel", lambda: _from_wheel(options)),
+        ]
+        return first_available("Redis Cluster", local, advice=ADVICE)
     ways = [
         ("Docker", lambda: _from_docker(options)),
         ("redis-server from PATH", lambda: _from_path(options)),
@@ -150,7 +164,8 @@ def _local(
 ) -> Service:
     home = new_home("Redis")
     (home / "users.acl").write_text(users_and_admin(_version(binary)))
-    port = free_port()
+    in_cluster = "--cluster-enabled" in options
+    port = free_port(with_offset=BUS_PORT_OFFSET if in_cluster else 0)
     scheme, listen, tls = "redis", ["--port", str(port)], {}
     if certificates is not None:
         scheme, listen, tls = "rediss", _listen_with_tls(port, certificates), _client(certificates)

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import ACCOUNT, records_of
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.processor import Summary
 from tests.simulation.constants import ACCOUNTS, PARTITIONS, TOPICS
@@ -65,7 +64,7 @@ def _check_states(world: World, want: Expected) -> None:
 def _differences(found: bytes | None, want: bytes | None) -> str:
     if found is None or want is None:
         return "missing" if found is None else "not expected"
-    a, b = np.frombuffer(found, ACCOUNT)[0], np.frombuffer(want, ACCOUNT)[0]
+    a, b = records_of(["found", "wanted"], [found, want])
     names = [n for n in ACCOUNT.names or () if a[n].tobytes() != b[n].tobytes()]
     return "differs in " + ", ".join(
         f"{n} ({a[n]}, not {b[n]})" if a[n].ndim == 0 else n for n in names
@@ -77,7 +76,7 @@ def _check_summaries(world: World) -> None:
     for partition, stored in world.ledger.store._partitions.items():
         if not stored.summary:
             continue
-        records = np.frombuffer(b"".join(stored.states.values()), ACCOUNT)
+        records = records_of(list(stored.states), list(stored.states.values()))
         said = msgspec.json.decode(stored.summary, type=Summary)
         want = msgspec.structs.replace(
             said,

@@ -6,10 +6,9 @@ from collections import defaultdict
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from stream_app.events.batch import hash32
-from stream_app.features.table import ACCOUNT, Erased
+from stream_app.features.table import Erased, records_of
 from tests.simulation.constants import CONTROL
 from tests.simulation.controls import CONTROLS
 from tests.simulation.lives import Life, Lives
@@ -45,7 +44,7 @@ def _check_applied_once(world: World, lives: dict[str, Life]) -> None:
     """Each event was applied exactly once in a life: the ring of ids that an account remembers
     holds each of them, and nothing has been written a second time."""
     states = {
-        account: np.frombuffer(state, ACCOUNT)[0]
+        account: records_of([account], [state])[0]
         for stored in world.ledger.store._partitions.values()
         for account, state in stored.states.items()
     }

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from stream_app.control import Controls
-from stream_app.engine import Effects, Engine
+from stream_app.effects import Effects
+from stream_app.engine import Engine
 from stream_app.events.batch import EventBatch, hash32
 from stream_app.events.control import Control
 from stream_app.events.instants import DAY
@@ -65,6 +66,7 @@ def settings_of(shape: Shape) -> Settings:
         segments=SEGMENTS.model_copy(update={"train": shape.mixed}),
         worker=WorkerSettings(
             max_batch=shape.max_batch,
+            ahead_records=1,
             poll_seconds=3.0,
             sweep_seconds=2.0,
             sweep_accounts=shape.sweep_accounts,

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.features.table import ACCOUNT, digest_of
+from stream_app.features.table import digest_of, records_of
 from stream_app.streams.memory_log import MemoryRecord
 from stream_app.streams.memory_store import MemoryStore
 from stream_app.streams.partitioning import partition_of
@@ -243,9 +243,6 @@ def _read(commit: Commit) -> str:
     return ", ".join(passed) or "a sweep"
 
 
-_MODEL_AT = ACCOUNT.fields["model"][1] if ACCOUNT.fields else 0
-
-
 def version_of(state: bytes) -> int:
-    """The model version in a packed account."""
-    return int.from_bytes(state[_MODEL_AT : _MODEL_AT + 4], "little")
+    """The model version in a stored account."""
+    return int(records_of([""], [state])["model"][0])

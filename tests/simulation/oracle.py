@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_app.engine import Effects, _Pending
+from stream_app.effects import Effects
 from stream_app.events.instants import DAY
 from stream_app.features import silence
-from stream_app.features.table import ACCOUNT, Erased
+from stream_app.features.table import Erased, records_of
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.streams.memory_log import MemoryRecord
@@ -145,7 +145,7 @@ class _Run:
     def sweep(self, batch: Batch) -> None:
         """Silence and new model for the accounts of a batch, as far as their states say that it
         was looked at. Not further than the clock allowed: that is checked elsewhere."""
-        after = np.frombuffer(b"".join(state for _, state in batch.states), ACCOUNT)
+        after = records_of(*zip(*batch.states, strict=True))
         for (account, _), as_of in zip(batch.states, silence.as_of(after).tolist(), strict=True):
             self._looks[account] = max(as_of + 1, self._looks.get(account, 0))
 
@@ -164,12 +164,8 @@ class _Run:
         looks, self._looks = self._looks, {}
         engine, table = self._pipeline.engine, self._processor.table
         rows = table.rows_of(list(looks))
-        records = table.data[rows]
-        pending = _Pending()
-        engine._check_model(rows, records, self._assigner, pending)
-        engine._check_silence(rows, records, np.array(list(looks.values())), pending)
-        table.data[rows] = records
-        effects = engine._decide(table, pending, self._assigner, _NOW_US)
+        until_us = np.array(list(looks.values()))
+        effects = engine.look(table, rows, until_us, self._assigner, _NOW_US)
         self._keep(effects, self._pipeline.messages.of(effects))
 
     def finish(self) -> None:

@@ -11,12 +11,10 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from stream_app.errors import OutcomeUnknown, StreamAppError, Unavailable
 from stream_app.events.instants import SECOND
 from stream_app.features import silence
-from stream_app.features.table import ACCOUNT
+from stream_app.features.table import records_of
 from stream_app.streams.memory_log import MemoryLog, MemoryRecord
 from stream_app.streams.partitioning import partition_of
 from stream_app.streams.ports import Claim, Commit, Listener, Message, Position, Record
@@ -214,7 +212,7 @@ class Store:
 
 
 def _decided_until(state: bytes) -> int:
-    return int(silence.as_of(np.frombuffer(state, ACCOUNT))[0])
+    return int(silence.as_of(records_of([""], [state]))[0])
 
 
 async def _now(value: T) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_app.streams import topics
 from tests.worker.scenario import Line
-from tests.worker.world import PARTITIONS, World
+from tests.worker.world import World
 
 Payload = dict[str, Any]
 Numbered = dict[tuple[str, int], Payload]
@@ -35,7 +35,7 @@ def outcome(world: World) -> Outcome:
         changes=_numbered(world, topics.SEGMENT_CHANGES.name, "sequence"),
         spikes=_numbered(world, topics.INTENT_SPIKES.name, "number"),
     )
-    for p in range(PARTITIONS):
+    for p in range(world.partitions):
         found.states |= world.store._partitions[p].states
         found.profiles |= world.store._partitions[p].profiles
     for record in world.read(topics.DEAD_LETTERS.name):

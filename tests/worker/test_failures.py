@@ -16,8 +16,8 @@ import pytest
 from stream_app.engine import Engine
 from stream_app.errors import OutcomeUnknown, Unavailable
 from stream_app.events.batch import EventBatch, hash32
-from stream_app.events.decode import Decoder
 from stream_app.events.instants import DAY
+from stream_app.events.reading import Reader
 from stream_app.streams import topics
 from stream_app.streams.processor import Processor, Work
 from tests.worker.faults import Applied
@@ -353,14 +353,14 @@ async def test_a_record_that_cannot_even_be_decoded_holds_up_nobody(
 ) -> None:
     lines = scenario()
     poison = lines[100]
-    decode = Decoder.decode
+    read = Reader.read
 
-    def fails(self: Decoder, records: Sequence[Any], *more: Any) -> Any:
+    def fails(self: Reader, records: Sequence[Any], *more: Any) -> Any:
         if poison.value in [record.value for record in records]:
             raise ZeroDivisionError("a bug")
-        return decode(self, records, *more)
+        return read(self, records, *more)
 
-    monkeypatch.setattr(Decoder, "decode", fails)
+    monkeypatch.setattr(Reader, "read", fails)
     world = await World.create(lines)
     await world.node().start()
     await world.settle()

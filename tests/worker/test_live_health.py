@@ -27,7 +27,7 @@ async def test_a_worker_shows_what_it_finds_and_whether_it_passes(tmp_path: Path
     node = world.node()
     await node.start()
     await world.settle()
-    targets.write_text("\n".join(world.table.ids[:5]), encoding="utf-8")
+    targets.write_text("\n".join(world.table.all_ids()[:5]), encoding="utf-8")
     other = world.node(with_health(target_file=str(targets), min_share=0.9))
     await node.stop()
     await other.start()

@@ -46,7 +46,7 @@ def from_events(table: FeatureTable) -> dict[str, list[bytes]]:
     names = [name for name in table.live.dtype.names or () if name not in DECIDED]
     return {
         account: [table.live[name][row].tobytes() for name in names]
-        for row, account in enumerate(table.ids)
+        for row, account in enumerate(table.all_ids())
     }
 
 
@@ -113,7 +113,7 @@ def without(segment: int) -> Snapshot:
 
 
 def segments(world: World) -> dict[str, int]:
-    return dict(zip(world.table.ids, world.table.live["segment"].tolist(), strict=True))
+    return dict(zip(world.table.all_ids(), world.table.live["segment"].tolist(), strict=True))
 
 
 async def test_a_renamed_segment_moves_nobody() -> None:
@@ -207,6 +207,6 @@ async def test_an_account_with_an_event_does_not_wait_for_its_turn() -> None:
     await asyncio.sleep(5.0)
     world.produce(one_visit_each(1, END_US + HOUR))
     await world.settle()
-    (row,) = [i for i, account in enumerate(world.table.ids) if account == "acme-0"]
+    (row,) = [i for i, account in enumerate(world.table.all_ids()) if account == "acme-0"]
     assert world.table.live["model"][row] == 2
     assert not under(world, 2)

@@ -125,7 +125,7 @@ async def test_an_older_record_that_a_zombie_leaves_last(world: World) -> None:
     assert (await compared(world)).clean
     standing = {account: sequence(record) for account, record in newest(world).items()}
     table = world.table
-    assert standing == {a: int(table.data[row]["sequence"]) for a, row in table.rows.items()}
+    assert standing == dict(zip(table.all_ids(), table.live["sequence"].tolist(), strict=True))
 
 
 async def test_each_kind_of_wrong_record_is_named_and_repaired(done: World) -> None:
@@ -402,7 +402,7 @@ async def erased(world: World, account: str) -> None:
     )
     await MemoryPublisher(world.broker).publish([Messages("", Pseudonyms()).redirect(event)])
     await world.settle()
-    assert account not in world.table.rows
+    assert world.table.row_of(account) is None
 
 
 async def test_an_erased_account_is_no_difference(done: World) -> None:

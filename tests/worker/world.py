@@ -153,6 +153,7 @@ class World:
         self.broker = MemoryBroker(lambda: self.clock.now_us() // 1_000)
         self.store = MemoryStore()
         self.nodes: list[Node] = []
+        self.partitions = PARTITIONS
         for topic in topics.TOPICS:
             self.broker.create_topic(topic.name, PARTITIONS if topic.partitions > 1 else 1)
 
@@ -183,14 +184,14 @@ class World:
         return self.broker.read_all(topic)
 
     async def all_positions(self) -> list[Position]:
-        return [await self.store.position(p) for p in range(PARTITIONS)]
+        return [await self.store.position(p) for p in range(self.partitions)]
 
     @property
     def positions(self) -> dict[tuple[int, str], int]:
         """Next offset of each partition and topic, as the store has it."""
         return {
             (p, topic): offset
-            for p in range(PARTITIONS)
+            for p in range(self.partitions)
             for topic, offset in self.store._partitions[p].position.offsets.items()
         }
 
@@ -200,21 +201,21 @@ class World:
         at = self.positions
         return sum(
             self.broker.source(topic, p).end - at.get((p, topic), 0)
-            for p in range(PARTITIONS)
+            for p in range(self.partitions)
             for topic in CONSUMED
         )
 
     @property
     def outbox(self) -> list[bytes]:
         """What is decided and not trimmed, of all partitions."""
-        return [entry for p in range(PARTITIONS) for entry in self.store._partitions[p].outbox]
+        return [entry for p in range(self.partitions) for entry in self.store._partitions[p].outbox]
 
     @property
     def states(self) -> dict[str, bytes]:
         """Every account's record, as the store has it."""
         return {
             account: state
-            for p in range(PARTITIONS)
+            for p in range(self.partitions)
             for account, state in self.store._partitions[p].states.items()
         }
 
@@ -222,7 +223,7 @@ class World:
     def table(self) -> FeatureTable:
         """All accounts as the store has them."""
         table = FeatureTable()
-        for p in range(PARTITIONS):
+        for p in range(self.partitions):
             states = self.store._partitions[p].states
             table.put(list(states), list(states.values()))
         return table

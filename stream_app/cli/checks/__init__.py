@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from stream_app import native
 from stream_app.cli.checks.access import access_checks
 from stream_app.cli.checks.base import ANSWER_SECONDS, NO_REDIS, Check, skipped
 from stream_app.cli.checks.kafka import kafka_checks, workers
@@ -20,7 +21,7 @@ async def run_checks(settings: Settings) -> list[Check]:
     (kafka, counts), (redis, reached) = await asyncio.gather(
         kafka_checks(settings.kafka), redis_checks(settings.redis)
     )
-    checks = [_contact_key(settings), *access_checks(settings), *kafka, *redis]
+    checks = [_extension(), _contact_key(settings), *access_checks(settings), *kafka, *redis]
     if not reached:
         *state, no_lag = skipped(NO_REDIS, "state", "model", "catalogue", "lag")
         return [*checks, *state, await workers(settings.kafka, counts), no_lag]
@@ -38,6 +39,10 @@ def _hasty(settings: Settings) -> Settings:
             "redis": redis.model_copy(update={"timeout_seconds": timeout_seconds}),
         }
     )
+
+
+def _extension() -> Check:
+    return Check("extension", True, *native.path())
 
 
 def _contact_key(settings: Settings) -> Check:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 
 from stream_app.cli.checks.base import NO_KAFKA, Check, failed, skipped, within_limit
-from stream_app.cli.checks.positions import Lag, lag, members
+from stream_app.cli.checks.positions import Lag, lag
 from stream_app.cli.stored import Stored
 from stream_app.errors import StreamAppError, Unavailable
 from stream_app.settings import KafkaSettings
+from stream_app.streams.cluster import group_members
 from stream_app.streams.kafka_admin import partition_counts
 from stream_app.streams.partitioning import common_count
 from stream_app.streams.topics import consumed, with_prefix
@@ -56,7 +57,7 @@ async def workers(settings: KafkaSettings, counts: Mapping[str, int] | None) -> 
     if counts is None:
         return skipped(NO_KAFKA, "workers")[0]
     try:
-        number = await within_limit(members(settings), "Kafka")
+        number = await within_limit(group_members(settings), "Kafka")
     except StreamAppError as error:
         return skipped(str(error), "workers")[0]
     if not number:

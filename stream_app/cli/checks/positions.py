@@ -1,4 +1,4 @@
-"""How far the workers are behind Kafka, and how many there are."""
+"""How far the workers are behind Kafka."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from stream_app.settings import KafkaSettings
 from stream_app.streams.kafka_admin import KAFKA_FAILURES, connection, translate
@@ -65,20 +63,3 @@ def _lag(
         lost += max(first[part] - offset, 0)
         records += end[part] - max(offset, first[part])
     return Lag(records, lost, tuple(reset))
-
-
-async def members(settings: KafkaSettings) -> int:
-    """Workers in the group. Raises ConfigError or Unavailable."""
-    admin = AIOKafkaAdminClient(**connection(settings, _CLIENT))
-    try:
-        await admin.start()
-        for response in await admin.describe_consumer_groups([settings.group]):
-            for group in response.to_object()["groups"]:
-                return len(group["members"])
-    except GroupCoordinatorNotAvailableError:  # no group has ever been on this Kafka
-        return 0
-    except KAFKA_FAILURES as error:
-        raise translate(error, "asking for the group of the workers") from error
-    finally:
-        await admin.close()
-    return 0

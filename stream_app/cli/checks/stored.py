@@ -36,6 +36,15 @@ async def stored_checks(settings: Settings, counts: Mapping[str, int] | None) ->
 
 async def _state(found: Stored, settings: Settings, counts: Mapping[str, int] | None) -> Check:
     accounts = sum(summary.accounts for summary in await found.summaries())
+    if (move := found.deployment.move) is not None:
+        return Check(
+            "state",
+            False,
+            f"{accounts:,} accounts are being moved from {found.partitions} to {move.partitions} "
+            "partitions, and no worker starts",
+            f"go on with `stream-app repartition {move.partitions}`, or give it up with "
+            "`stream-app repartition --cancel`",
+        )
     detail = f"{accounts:,} accounts in {found.partitions} partitions, in this program's layout"
     names = consumed(settings.kafka.topic_prefix)
     present = {counts[name] for name in names if name in counts} if counts else set()
@@ -45,8 +54,13 @@ async def _state(found: Stored, settings: Settings, counts: Mapping[str, int] | 
             False,
             f"made for {found.partitions} partitions, but topics have "
             f"{', '.join(str(count) for count in sorted(present))}",
-            "bring the topics back to that count, or start under a new prefix and group",
+            f"with the workers stopped, `stream-app repartition {max(present)}` moves the state"
+            if max(present) > found.partitions
+            else "bring the topics back to that count, or start under a new prefix and group",
         )
+    if (former := found.deployment.former) is not None:
+        hint = "remove it with `stream-app repartition --forget`, when all is well"
+        return Check("state", True, f"{detail}; that of {former.partitions} is kept", hint)
     return Check("state", True, detail)
 
 

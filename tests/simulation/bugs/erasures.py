@@ -68,16 +68,13 @@ def claim_without_erased(stack: ExitStack) -> None:
 @bug
 def numbers_begin_anew(stack: ExitStack) -> None:
     """A new life counts its changes and spikes from 1."""
-    real = FeatureTable._row
+    real = FeatureTable._begin
 
-    def row(self: FeatureTable, account: str) -> int:
-        known = account in self.rows
-        at = real(self, account)
-        if not known:
-            self.data[at]["sequence"] = self.data[at]["spikes"] = 0
-        return at
+    def begin(self: FeatureTable, first: int) -> None:
+        real(self, first)
+        self.live[first:]["sequence"] = self.live[first:]["spikes"] = 0
 
-    swap(stack, FeatureTable, "_row", row)
+    swap(stack, FeatureTable, "_begin", begin)
 
 
 @bug

@@ -1,0 +1,1 @@
+"""The compiled extension, and that it does what Python does."""
