@@ -69,6 +69,7 @@ ENTRIES = (
     Entry("doctor", "Check settings, Kafka, Redis and what is stored, one by one.", _nothing),
     Entry("dlq", "List, show and replay dead letters.", _tool),
     Entry("reconcile", "Compare Redis with what is published, and repair it.", _tool),
+    Entry("repartition", "Move a deployment to more partitions, offline.", _tool),
     Entry("schema", "Show, write or check the schemas of all events.", _nothing),
     Entry("topics", "Create or list the Kafka topics; print ACLs.", _tool),
     Entry("traffic", "Publish synthetic traffic to the Kafka topics.", _tool),
