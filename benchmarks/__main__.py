@@ -18,13 +18,14 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import report, scaling
 from benchmarks.bench import Bench
 from benchmarks.broker import Broker
 from benchmarks.contenders import Place
 from benchmarks.plan import FULL, PARTS, PLANS, QUICK
 from benchmarks.processes import Failed
 from benchmarks.section import LeftOut, Section
+from benchmarks.sizing import Missing
 from stream_app.errors import StreamAppError
 from tests.services import ServiceError, kafka, redis
 
@@ -57,6 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write:
         command = f'make bench ARGS="{"--quick " * options.quick}--write {options.write}"'
         options.write.write_text(report.page(sections, command, NOTES.read_text()))
+        try:
+            options.write.with_name("scaling.md").write_text(scaling.page(figures))
+        except Missing as error:
+            print(f"scaling.md stays as it is: {error}", file=sys.stderr)
     print(json.dumps({"plan": plan.name, **figures}))
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)

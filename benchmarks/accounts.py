@@ -22,7 +22,8 @@ the worker's own steps have made of events, stored through commits. In each roun
 process takes over one and then the other; when all is claimed, a load of the same size is
 written, spread over all accounts, and CPU counts from then to its last change. Memory of the
 worker is what Linux counts as resident after the drain, the difference of the two by the
-difference in accounts; memory in Redis is what it says of the hashes with states and profiles
+difference in accounts: so it has in it what the load left behind, which is more where each event
+belongs to another account. Memory in Redis is what it says of the hashes with states and profiles
 (`MEMORY USAGE`), by accounts."""
 
 
@@ -64,13 +65,17 @@ async def run(bench: Bench) -> Section:
         section.add(f"changes per event with {count:,} accounts", share, "", form=".3f")
     ratio = costs[many].over(costs[few])
     section.add(f"{many:,} / {few:,} accounts", ratio, "x", form=".2f", at_most=1.25)
-    resident = Measurement.of(
-        [
-            (b.facts["resident_bytes"] - a.facts["resident_bytes"]) / (many - few)
-            for a, b in zip(runs[few], runs[many], strict=True)
-        ]
+    resident, claimed = (
+        Measurement.of(
+            [
+                (b.facts[when] - a.facts[when]) / (many - few)
+                for a, b in zip(runs[few], runs[many], strict=True)
+            ]
+        )
+        for when in ("resident_bytes", "claimed_bytes")
     )
     section.add("worker: resident", resident, "bytes/account", at_most=1_024.0)
+    section.add("worker: resident before the load", claimed, "bytes/account")
     stored = {kind: size / many for kind, size in both[1].redis.items()}
     total = sum(stored.values())
     section.add("Redis: state and profile", total, "bytes/account", at_most=1_536.0)

@@ -8,10 +8,12 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis import Redis
 
 from benchmarks.broker import PARTITIONS
 from benchmarks.contenders import worker_settings
@@ -21,8 +23,10 @@ from benchmarks.population import known
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
+from stream_app.streams.inbox import size_of
 from stream_app.streams.ports import Commit
 from stream_app.streams.processor import Pipeline, Processor, Work
+from stream_app.streams.redis_profiles import compress
 from stream_app.streams.redis_store import RedisStore
 
 _REDIS_RECORDS = 60_000
@@ -57,9 +61,10 @@ async def redis(settings: Settings, load: Load) -> dict[str, float]:
     processors = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
     known(load, processors)
     assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
-    records = 0
+    records = read_bytes = 0
     async for batch in batches(settings):
         for each in batch:
+            read_bytes += sum(map(size_of, each))
             partition = each[0].partition
             work = processors[partition].process(each, assigner, time.time_ns() // 1_000)
             works.append((partition, work, [encode(message) for message in work.outbox]))
@@ -69,6 +74,7 @@ async def redis(settings: Settings, load: Load) -> dict[str, float]:
     store = RedisStore(settings.redis)
     await store.start()
     position = {p: (await store.claim(p, "ceiling")).position for p in processors}
+    server = _server_cpu(settings)
     began, cpu = time.perf_counter(), time.process_time()
     written: Counter[int] = Counter()
     for partition, work, outbox in works:
@@ -90,12 +96,40 @@ async def redis(settings: Settings, load: Load) -> dict[str, float]:
         "records": records,
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu,
+        "redis_cpu_seconds": _server_cpu(settings) - server,
+        "read_bytes": read_bytes,
+        "stored_bytes": sum(
+            len(key) + len(value)
+            for _, work, _ in works
+            for key, value in (*work.states, *((k, compress(v)) for k, v in work.profiles))
+        ),
+        "published_bytes": sum(size_of(m) for _, work, _ in works for m in work.outbox),
     }
     await store.stop()
     return outcome
 
 
-async def batches(settings: Settings) -> Any:
+def _server_cpu(settings: Settings) -> float:
+    """CPU seconds that Redis itself has had."""
+    with Redis.from_url(settings.redis.url.get_secret_value()) as client:
+        told = client.info("cpu")
+    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
+
+
+Take = Callable[[AIOKafkaConsumer, int, float], Awaitable[dict[TopicPartition, list[Any]]]]
+
+
+async def getmany(
+    consumer: AIOKafkaConsumer, max_records: int, timeout_seconds: float
+) -> dict[TopicPartition, list[Any]]:
+    """What aiokafka itself gives."""
+    fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
+        timeout_ms=int(1e3 * timeout_seconds), max_records=max_records
+    )
+    return fetched
+
+
+async def batches(settings: Settings, take: Take = getmany) -> Any:
     """Lists of records of one partition of all three topics, until everything is read."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka.bootstrap_servers,
@@ -110,7 +144,7 @@ async def batches(settings: Settings) -> Any:
         await consumer.seek_to_beginning(*parts)
         left = {part for part, end in (await consumer.end_offsets(parts)).items() if end}
         while left:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=settings.worker.max_batch)
+            fetched = await take(consumer, settings.worker.max_batch, 0.2)
             yield fetched.values()
             for part, records in fetched.items():
                 end = consumer.highwater(part)

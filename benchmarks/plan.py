@@ -46,9 +46,12 @@ PARTS = (
     "accounts",
     "scaleout",
     "takeover",
+    "move",
     "sweep",
+    "limits",
     "replay",
     "demo",
+    "skew",
 )
 """Modules of this package, each with `run(bench) -> Section`, in the order of the page."""
 

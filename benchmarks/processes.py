@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -66,6 +68,15 @@ class Program:
         self._watcher.join()
         self._end()
         self._guard.dismiss()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it do nothing within."""
+        os.killpg(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.pid, signal.SIGCONT)
 
     def check(self) -> None:
         """Raise Failed if it has ended by itself."""

@@ -13,9 +13,10 @@ from benchmarks.section import Section
 from benchmarks.serving import serve
 
 _METHOD = """\
-Workers join one group on empty topics; when each owns its share of the partitions, the load is
-written, and what both take of the CPU from then to the last change is added up. On two cores
-that broker, Redis and load share, two workers cannot be faster than one: CPU per event counts."""
+Workers join one group on empty topics; when each owns its share of the partitions, they are held
+until the load is written, and what both take of the CPU from then to the last change is added
+up. On two cores that broker and Redis share, two workers cannot be faster than one: CPU per
+event counts."""
 
 
 async def run(bench: Bench) -> Section:
@@ -39,6 +40,6 @@ async def _cpu_us(bench: Bench, workers: int) -> float:
     """CPU of an event, microseconds."""
     prefix = f"group-{uuid.uuid4().hex[:6]}."
     await bench.place.broker.create_all(prefix)
-    events = bench.plan.events // 2
+    events = bench.plan.events
     load = Load(events, bench.plan.accounts(events), ends_us=time.time_ns() // 1_000 - 5_000_000)
     return (await serve(bench.place, worker(), prefix, load, workers=workers)).cpu_us

@@ -24,6 +24,7 @@ from stream_app.segments.snapshot import Assigner
 from stream_app.settings import Settings
 from stream_app.streams.inbox import Inbox
 from stream_app.streams.kafka_publisher import KafkaPublisher
+from stream_app.streams.kafka_records import keep_raw, take
 from stream_app.streams.ports import Commit, Position
 from stream_app.streams.processor import Pipeline, Processor, Work
 from stream_app.streams.redis_store import RedisStore
@@ -35,10 +36,9 @@ by the functions that it calls. Redis' and the broker's own time is not in it. B
 4,000 records."""
 
 _INSIDE = {
-    "engine: topic interest and spikes": "stream_app.engine.add_interest",
     "engine: features as of an instant": "stream_app.engine.values_at",
     "engine: decisions": "stream_app.engine.decide",
-    "engine: describing what follows": "stream_app.engine.Engine._describe",
+    "engine: describing what follows": "stream_app.engine.describe_decisions",
 }
 """What is called once a round or batch: to time what is called for each change would cost more than
 the change."""
@@ -96,13 +96,15 @@ async def _pass(bench: Bench, written: Written) -> dict[str, float]:
     owners = {p: Processor(pipeline, p, PARTITIONS) for p in range(PARTITIONS)}
     known(written.load, owners)
     position = {p: (await store.claim(p, "stages")).position for p in range(PARTITIONS)}
+    assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
+    keep_raw()  # as a worker's log does
     read = time.process_time()
     with ExitStack() as patches:
         _instrument(watch, pipeline, patches)
-        async for fetched in batches(settings):
-            watch.seconds["read (getmany)"] += time.process_time() - read
+        async for fetched in batches(settings, take):
+            watch.seconds["read"] += time.process_time() - read
             for records in fetched:
-                await _apply(watch, settings, owners, position, store, publisher, records)
+                await _apply(watch, settings, owners, position, store, publisher, records, assigner)
             read = time.process_time()
     await publisher.stop()
     await store.stop()
@@ -118,9 +120,9 @@ async def _apply(
     store: RedisStore,
     publisher: KafkaPublisher,
     records: list[Any],
+    assigner: Assigner,
 ) -> None:
     partition = records[0].partition
-    assigner = Assigner(snapshot(), Hysteresis.of(settings.segments))
     with watch.on("inbox"):
         inbox = Inbox(len, lambda: None)
         inbox.add(records)
@@ -152,9 +154,9 @@ def _commit(at: Position, work: Work) -> Commit:
 
 def _instrument(watch: Stopwatch, pipeline: Pipeline, patches: ExitStack) -> None:
     for what, owner, name in (
-        ("decode", pipeline.decoder, "decode"),
-        ("columns", pipeline, "columns"),
+        ("decode", pipeline.reader, "read"),
         ("step", pipeline.engine, "step"),
+        ("engine: events into records", pipeline.engine._steps, "apply"),
     ):
         setattr(owner, name, watch.around(what, getattr(owner, name)))
     for what, target in _INSIDE.items():
@@ -165,15 +167,15 @@ def _instrument(watch: Stopwatch, pipeline: Pipeline, patches: ExitStack) -> Non
 def _split(seconds: Mapping[str, float]) -> dict[str, float]:
     """The stages without what is counted twice, in the order of the flow."""
     inside = {what: seconds[what] for what in _INSIDE}
+    inside = {"engine: events into records": seconds["engine: events into records"], **inside}
     step, process = seconds["step"], seconds["process"]
     parts = {
-        "read (getmany)": seconds["read (getmany)"],
+        "read": seconds["read"],
         "inbox": seconds["inbox"],
-        "decode": seconds["decode"],
-        "columns": seconds["columns"],
+        "decode into columns": seconds["decode"],
         **inside,
-        "engine: the rest (rounds, records)": step - sum(inside.values()),
-        "routing, packing, encoding": process - step - seconds["decode"] - seconds["columns"],
+        "engine: the rest": step - sum(inside.values()),
+        "routing, packing, encoding": process - step - seconds["decode"],
         "commit (client)": seconds["commit (client)"],
         "publish (client)": seconds["publish (client)"],
     }

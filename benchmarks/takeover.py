@@ -33,6 +33,8 @@ async def run(bench: Bench) -> Section:
     resident = Measurement.of([each["bytes_per_account"] for each in told])
     section.add("worker: resident", resident, "bytes/account")
     section.figures["claim_seconds"] = seconds.median
+    section.figures["claim_accounts"] = accounts
+    section.figures["claim_cpu_seconds"] = cpu.median
     return section
 
 
