@@ -18,9 +18,11 @@ from tests.fuzz.generate import LIMIT_BYTES, Record
 from tests.fuzz.shapes import SHAPES, ordinary
 from tests.fuzz.slowest import NOW_US, cpu_seconds, seconds_for, shaped
 from tests.fuzz.values import EARLIEST_US
+from tests.native.paths import taking
 
-_AT_MOST = 8.0
-"""What grows in proportion takes 4 times as long, what grows with the square 16 times."""
+_AT_MOST = 64.0
+"""Times as long for sixteen times as much. What grows with the square takes 256 times as long; in
+proportion it is sixteen times, and up to twice that where the larger does not fit into a cache."""
 
 
 def ordinary_records(size: int) -> list[Record]:
@@ -35,8 +37,10 @@ def ordinary_records(size: int) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def ordinary_seconds() -> float:
-    """What as many bytes as a record may have cost, in ordinary records."""
-    return seconds_for(ordinary_records(LIMIT_BYTES))
+    """What as many bytes as a record may have cost, in ordinary records. On the path that hostile
+    ones take too: compiled code hands over whatever is not ordinary."""
+    with taking("python"):
+        return seconds_for(ordinary_records(LIMIT_BYTES))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -48,21 +52,22 @@ def test_a_record_costs_no_more_than_ordinary_ones_of_its_size(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_four_times_the_bytes_take_about_four_times_as_long(shape: str) -> None:
+def test_sixteen_times_the_bytes_take_about_sixteen_times_as_long(shape: str) -> None:
     """What any record costs stands for a shape that costs less."""
     least = seconds_for([shaped("blanks", 100)])
-    short = seconds_for([shaped(shape, LIMIT_BYTES // 4)])
+    short = seconds_for([shaped(shape, LIMIT_BYTES // 16)])
     long = seconds_for([shaped(shape, LIMIT_BYTES)])
     assert long < _AT_MOST * max(short, least)
 
 
 @pytest.mark.parametrize("gap_days", [0, 1, 38, 200], ids=lambda days: f"{days}d")
 @pytest.mark.parametrize("accounts", [1, 7])
-def test_four_times_the_events_take_about_four_times_as_long(gap_days: int, accounts: int) -> None:
+def test_sixteen_times_the_events_take_about_sixteen_times_as_long(
+    gap_days: int, accounts: int
+) -> None:
     """Also when each comes after a silence, which leads to up to ninety decisions."""
-    assert engine_seconds(160, gap_days, accounts) < _AT_MOST * engine_seconds(
-        40, gap_days, accounts
-    )
+    few, many = (engine_seconds(count, gap_days, accounts) for count in (40, 640))
+    assert many < _AT_MOST * few
 
 
 def engine_seconds(count: int, gap_days: int, accounts: int) -> float:

@@ -14,7 +14,7 @@ from stream_app.engine import Engine
 from stream_app.events.batch import Kind
 from stream_app.events.instants import MINUTE
 from stream_app.features.silence import OFFSETS_US
-from stream_app.features.table import ACCOUNT, FeatureTable
+from stream_app.features.table import FeatureTable, states_of
 from stream_app.segments.hysteresis import Hysteresis
 from stream_app.segments.snapshot import Assigner, Snapshot
 from stream_app.settings import Settings
@@ -25,7 +25,7 @@ from tests.features.build import columns, event
 
 TEMPLATES = 400
 WRITE_CHUNK = 2_000
-"""Accounts per commit. Redis takes no more than 8,000 values in one call of a script."""
+"""Accounts per commit, about as many as a worker's."""
 
 MODEL: Snapshot = snapshot(
     1,
@@ -110,7 +110,7 @@ def _checks(table: FeatureTable, since_us: int, settings: Settings) -> Iterator[
         before = table.live.copy()
         effects = engine.sweep(table, since_us + offset_us + 1, assigner, None, len(table))
         left = np.zeros(len(table), np.bool_)
-        left[[table.rows[change.account_id] for change in effects.changes]] = True
+        left[table.find([change.account_id for change in effects.changes])] = True
         yield _Check(before, left)
 
 
@@ -133,11 +133,10 @@ async def store_accounts(
 ) -> None:
     """Write accounts through commits, as an owner would."""
     position = (await store.claim(partition, "seed")).position
-    size, done = ACCOUNT.itemsize, 0
+    done = 0
     for records in chunks:
-        packed = records.tobytes()
         mine = ids[done : done + len(records)]
-        states = [(id_, packed[i * size : (i + 1) * size]) for i, id_ in enumerate(mine)]
+        states = list(zip(mine, states_of(records), strict=True))
         done += len(records)
         position = await store.commit(
             partition,

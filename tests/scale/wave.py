@@ -96,7 +96,7 @@ async def wave(
         began = now()
         while notes.swept < accounts * partitions and now() - began < limit_seconds:
             clock.held = True
-            await _caught_up(rig)
+            await _stands_still(rig)
             quiet.append(await _phase(PHASE_SECONDS))
             clock.held = False
             busy.append(await _phase(PHASE_SECONDS))
@@ -118,8 +118,10 @@ async def wave(
     )
 
 
-async def _caught_up(rig: Rig) -> None:
-    """Wait until no event waits that the wave has held up."""
+async def _stands_still(rig: Rig) -> None:
+    """Wait until each partition has looked at the held clock, which ends its portions, and no event
+    waits that the wave has held up."""
+    await asyncio.sleep(2 * rig.settings.worker.sweep_seconds)
     waiting = rig.notes.unread.values()
     await until(lambda: all(now() - each[0][1] < 0.1 for each in waiting if each))
 
