@@ -45,6 +45,9 @@ async def announce(
         if await store.update_registry(registry, announced):
             return announced.next()
         registry = await store.registry()
+        if registry.revision < published.revision:
+            # Redis became an older copy of itself, and gives the same numbers to other versions.
+            return registry
 
 
 async def _read(store: StateStore, version: int) -> Snapshot | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import msgspec
@@ -134,6 +135,26 @@ async def test_what_cannot_be_read_does_not_hold_up_the_rest(
     assert house.ids[:3] == ["model:1", "model:3", "model:activated:1"]
     assert house.ids[-1] == "model:activated:3"
     assert "model version 2 cannot be read" in caplog.text
+
+
+async def test_what_a_store_that_was_set_back_issues_anew_is_published_too(house: House) -> None:
+    await house.issue(RESTLESS)
+    older = copy.deepcopy(vars(house.store))
+    await house.issue(SPLIT)
+    publish = house.publisher.publish
+
+    async def meanwhile(messages: object) -> None:
+        await publish(messages)  # type: ignore[arg-type]
+        house.publisher.publish = publish  # type: ignore[method-assign]
+        vars(house.store).update(copy.deepcopy(older))
+
+    house.publisher.publish = meanwhile  # type: ignore[method-assign]
+    await house.announce()
+    other = msgspec.structs.replace(SPLIT, vectors=SPLIT.vectors + 1)
+    await house.issue(other)
+    await house.announce()
+    said = {record.value for record in house.broker.read_all(MODELS)}
+    assert {write_snapshot(SPLIT), write_snapshot(other)} <= said
 
 
 async def test_a_change_while_publishing_is_not_taken_for_published(house: House) -> None:
