@@ -26,7 +26,7 @@ help: ## List the targets
 install: $(DEV) extension ## Make .venv with the project and its development tools
 
 .PHONY: demo
-demo: $(RUNTIME) extension ## Run the demo in one process, e.g. ARGS="--seconds 30 --json"
+demo: $(RUNTIME) ## Run the demo in one process, e.g. ARGS="--seconds 30 --json"
 	@$(BIN)/stream-app demo $(ARGS)
 
 .PHONY: test
@@ -122,10 +122,11 @@ $(BIN)/python:
 	@$(check-python)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The demo needs no development tools, so it does not wait for them.
+# The demo waits neither for development tools nor for the extension, which it uses if it is there;
+# nor for the compiling of all that is installed, of which it imports a part.
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing stream-app into $(VENV) ..." >&2
-	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@$(PIP) install --quiet --no-compile --constraint constraints.txt --editable .
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
